@@ -1,0 +1,77 @@
+/** Files and folders that appear whole or not at all: a unique temporary name beside the target, fsync, rename. */
+import { randomBytes } from "node:crypto";
+import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { messageOf, systemCodeOf, VeneError } from "./errors.ts";
+
+function temporaryBeside(path: string): string {
+  return join(dirname(path), `.${basename(path)}.${randomBytes(4).toString("hex")}.partial`);
+}
+
+/** Writes `path` through `fill`, which gets an open handle; the target changes only after everything is on disk. */
+export async function writeFileWith(path: string, fill: (handle: FileHandle) => Promise<void>): Promise<void> {
+  const temporary = temporaryBeside(path);
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    const handle = await open(temporary, "wx");
+    try {
+      await fill(handle);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, path);
+  } catch (cause) {
+    await rm(temporary, { force: true });
+    throw asWriteFailure(path, cause);
+  }
+}
+
+/** Writes `path` atomically from bytes or text. Throws `write-failed`. */
+export async function writeFileAtomic(path: string, content: Uint8Array | string): Promise<void> {
+  await writeFileWith(path, async (handle) => handle.writeFile(content));
+}
+
+/**
+ * Builds a folder in a sibling temporary folder and renames it into place. An existing target is replaced: moved aside first,
+ * put back if the rename fails. Throws `write-failed`.
+ */
+export async function writeFolderAtomic(path: string, fill: (staging: string) => Promise<void>): Promise<void> {
+  const staging = temporaryBeside(path);
+  const aside = temporaryBeside(path);
+  try {
+    await mkdir(staging, { recursive: true });
+    await fill(staging);
+    const replaced = await renameIfThere(path, aside);
+    try {
+      await rename(staging, path);
+    } catch (cause) {
+      if (replaced) await rename(aside, path);
+      throw cause;
+    }
+    if (replaced) await rm(aside, { recursive: true, force: true });
+  } catch (cause) {
+    await rm(staging, { recursive: true, force: true });
+    throw asWriteFailure(path, cause);
+  }
+}
+
+async function renameIfThere(from: string, to: string): Promise<boolean> {
+  try {
+    await rename(from, to);
+    return true;
+  } catch (cause) {
+    if (systemCodeOf(cause) === "ENOENT") return false;
+    throw cause;
+  }
+}
+
+/** A VeneError passes through (the content was at fault, not the disk); anything else is the disk's. */
+function asWriteFailure(path: string, cause: unknown): VeneError {
+  if (cause instanceof VeneError) return cause;
+  return new VeneError("write-failed", `cannot write ${path}: ${messageOf(cause)}`, {
+    hint: "check that the folder exists, is writable and has space",
+    details: { path, system: systemCodeOf(cause) },
+    cause,
+  });
+}
