@@ -4,8 +4,8 @@ export const errorCodes = {
   "file-missing": "A file or folder that was asked for does not exist.",
   "file-unreadable": "A file exists but could not be read or changed while it was read.",
   "write-failed": "A file or folder could not be written; nothing half-written is left behind.",
-  "aborted": "The caller's AbortSignal ended the work.",
-  "usage": "A command or an API call was given options that do not go together or do not parse.",
+  aborted: "The caller's AbortSignal ended the work.",
+  usage: "A command or an API call was given options that do not go together or do not parse.",
 
   "tensor-invalid": "A tensor's dtype, shape and bytes do not agree, or its values are not finite where they must be.",
   "json-invalid": "A JSON text is malformed, too deep, or names a key twice.",
@@ -46,7 +46,7 @@ export const errorCodes = {
   "context-length": "Prompt and new tokens exceed what the model was made for.",
   "generation-invalid": "A generation option is out of range.",
   "runtime-failed": "onnxruntime refused a graph or a run.",
-  "released": "The model was released and then used.",
+  released: "The model was released and then used.",
 } as const;
 
 export type ErrorCode = keyof typeof errorCodes;
