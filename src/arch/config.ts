@@ -1,0 +1,89 @@
+/** Reads a checkpoint's config.json field by field, with errors that name the field and what was found. */
+import { VeneError } from "../base/errors.ts";
+
+const LARGEST = 2 ** 31 - 1;
+
+type Json = Readonly<Record<string, unknown>>;
+
+function isObject(value: unknown): value is Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Typed access to a config. `null` counts as absent, as transformers writes it. */
+export class ConfigReader {
+  readonly #fields: Json;
+  readonly #path: string;
+
+  constructor(fields: unknown, path = "config.json") {
+    if (!isObject(fields)) throw new VeneError("checkpoint-invalid", `${path} is not a JSON object`);
+    this.#fields = fields;
+    this.#path = path;
+  }
+
+  has(key: string): boolean {
+    return this.#fields[key] !== undefined && this.#fields[key] !== null;
+  }
+
+  /** A positive integer (0 allowed when `least` is 0). */
+  int(key: string, fallback?: number, least = 1): number {
+    const value = this.#field(key, fallback);
+    if (typeof value === "number" && Number.isInteger(value) && value >= least && value <= LARGEST) return value;
+    throw this.#wrong(key, value, `an integer from ${least} to ${LARGEST}`);
+  }
+
+  number(key: string, fallback?: number): number {
+    const value = this.#field(key, fallback);
+    if (typeof value === "number" && Number.isFinite(value)) return value;
+    throw this.#wrong(key, value, "a finite number");
+  }
+
+  boolean(key: string, fallback?: boolean): boolean {
+    const value = this.#field(key, fallback);
+    if (typeof value === "boolean") return value;
+    throw this.#wrong(key, value, "true or false");
+  }
+
+  string(key: string, fallback?: string): string {
+    const value = this.#field(key, fallback);
+    if (typeof value === "string") return value;
+    throw this.#wrong(key, value, "a string");
+  }
+
+  /** One id or a list of them (eos_token_id is written both ways); [] when absent. */
+  ids(key: string): number[] {
+    if (!this.has(key)) return [];
+    const value = this.#fields[key];
+    const list = Array.isArray(value) ? value : [value];
+    if (list.every((id) => Number.isInteger(id) && id >= 0)) return list;
+    throw this.#wrong(key, value, "a token id or a list of them");
+  }
+
+  /** The nested object at `key`, or undefined. */
+  child(key: string): ConfigReader | undefined {
+    return this.has(key) ? new ConfigReader(this.#fields[key], `${this.#path}: ${key}`) : undefined;
+  }
+
+  /** The refusal of a value that is well-formed but not something the family's compiler does. */
+  unsupported(key: string, supported: string): VeneError {
+    const found = JSON.stringify(this.#fields[key]);
+    return new VeneError("config-unsupported", `${this.#path}: ${key} is ${found}, supported: ${supported}`, {
+      details: { key, found: this.#fields[key] },
+    });
+  }
+
+  #field(key: string, fallback: unknown): unknown {
+    if (this.has(key)) return this.#fields[key];
+    if (fallback !== undefined) return fallback;
+    throw new VeneError("checkpoint-invalid", `${this.#path} has no ${key}`, { details: { key } });
+  }
+
+  #wrong(key: string, found: unknown, expected: string): VeneError {
+    return new VeneError(
+      "checkpoint-invalid",
+      `${this.#path}: ${key} is ${JSON.stringify(found)}, expected ${expected}`,
+      {
+        details: { key, found },
+      },
+    );
+  }
+}

@@ -1,0 +1,80 @@
+/** What every family's compiler writes with: ops, checkpoint weights, and the table of places that grows on the way. */
+import { Builder } from "../graph/builder.ts";
+import type { Graph, Value } from "../graph/ir.ts";
+import type { Component } from "../spec/sites.ts";
+import { type Place, SiteTable } from "./sites.ts";
+import type { WeightIndex } from "./weights.ts";
+
+type Heads = NonNullable<Place["heads"]>;
+
+interface DenseOptions {
+  readonly bias: boolean;
+  readonly inFirst?: boolean;
+  /** The module's name in the checkpoint where it differs from the module path. */
+  readonly stored?: string;
+}
+
+export class Emitter extends Builder {
+  readonly sites: SiteTable;
+  readonly weights: WeightIndex;
+  readonly #loaded = new Map<string, Value>();
+
+  constructor(graph: Graph, weights: WeightIndex, layers: number) {
+    super(graph);
+    this.weights = weights;
+    this.sites = new SiteTable(layers);
+  }
+
+  /** A checkpoint tensor of exactly that shape, as a float32 constant. */
+  weight(name: string, shape: readonly number[]): Value {
+    const known = this.#loaded.get(name);
+    if (known !== undefined) return known;
+    this.weights.require(name, shape);
+    const value = this.graph.addWeight(name, shape);
+    this.#loaded.set(name, value);
+    return value;
+  }
+
+  /** Gives `value` a name of its own for a component, so that edits there do not reach its aliases upstream. */
+  component(layer: number, component: Component, value: Value, width: number, heads?: Heads): Value {
+    const named = this.identity(`layers.${layer}.${component}`, value);
+    this.alias(layer, component, named, width, heads);
+    return named;
+  }
+
+  /** Registers a value that already has its own name as a component, too. */
+  alias(layer: number, component: Component, value: Value, width: number, heads?: Heads): void {
+    this.sites.addComponent(layer, component, { value: value.name, width, ...(heads === undefined ? {} : { heads }) });
+  }
+
+  module(path: string, side: "input" | "output", value: Value, width: number): void {
+    this.sites.addModule(path, side, { value: value.name, width });
+  }
+
+  /** A Linear (or GPT-2 Conv1D, `inFirst`) layer at a module path, with its input and output as places. */
+  dense(path: string, x: Value, from: number, to: number, options: DenseOptions): Value {
+    const { stored = path, inFirst = false } = options;
+    const input = this.identity(`${path}.input`, x);
+    const weight = this.weight(`${stored}.weight`, inFirst ? [from, to] : [to, from]);
+    const bias = options.bias ? this.weight(`${stored}.bias`, [to]) : undefined;
+    const output = this.linear(`${path}.output`, input, weight, bias, inFirst);
+    this.module(path, "input", input, from);
+    this.module(path, "output", output, to);
+    return output;
+  }
+
+  /** An RMSNorm at a module path. */
+  rms(path: string, x: Value, width: number, epsilon: number, stored = path): Value {
+    const output = this.rmsNorm(`${path}.output`, x, this.weight(`${stored}.weight`, [width]), epsilon);
+    this.module(path, "output", output, width);
+    return output;
+  }
+
+  /** A LayerNorm at a module path. */
+  layerNormAt(path: string, x: Value, width: number, epsilon: number, stored = path): Value {
+    const bias = this.weight(`${stored}.bias`, [width]);
+    const output = this.layerNorm(`${path}.output`, x, this.weight(`${stored}.weight`, [width]), bias, epsilon);
+    this.module(path, "output", output, width);
+    return output;
+  }
+}

@@ -1,0 +1,45 @@
+/** The rules a graph must follow at all times; run after every surgery in tests and before every serialisation. */
+import { VeneError } from "../base/errors.ts";
+import type { Graph, Node, Value } from "./ir.ts";
+import { topologicalOrder } from "./order.ts";
+
+/**
+ * 1. Every value a node reads is registered in the graph and lists that use; every listed use is real.
+ * 2. Every value has exactly one origin: a graph input, a constant, or one node output.
+ * 3. Graph outputs belong to the graph and are named once.
+ * 4. There is no cycle.
+ * Throws `graph-invalid` naming the value.
+ */
+export function checkGraph(graph: Graph): void {
+  const inputs = new Set(graph.inputs);
+  for (const value of graph.values()) checkValue(graph, value, inputs.has(value));
+  for (const node of graph.nodes) checkNode(graph, node);
+  if (new Set(graph.outputs).size !== graph.outputs.length) fail(graph, "an output is listed twice");
+  for (const output of graph.outputs) {
+    if (graph.find(output.name) !== output) fail(graph, `the output ${output.name} is not a value of the graph`);
+  }
+  topologicalOrder(graph);
+}
+
+function checkValue(graph: Graph, value: Value, isInput: boolean): void {
+  const origins = Number(isInput) + Number(value.constant !== undefined) + Number(value.producer !== undefined);
+  if (origins !== 1) fail(graph, `the value ${value.name} has ${origins} origins`);
+  if (value.producer !== undefined && !graph.nodes.has(value.producer))
+    fail(graph, `${value.name} comes from a removed node`);
+  for (const use of value.uses) {
+    if (use.node.inputs[use.index] !== value) fail(graph, `${value.name} lists a use that reads something else`);
+  }
+}
+
+function checkNode(graph: Graph, node: Node): void {
+  node.inputs.forEach((value, index) => {
+    if (value === undefined) return;
+    if (graph.find(value.name) !== value) fail(graph, `a ${node.op} reads ${value.name}, which is not in the graph`);
+    const listed = [...value.uses].some((use) => use.node === node && use.index === index);
+    if (!listed) fail(graph, `a ${node.op} reads ${value.name} without being listed among its uses`);
+  });
+}
+
+function fail(graph: Graph, message: string): never {
+  throw new VeneError("graph-invalid", `${graph.name}: ${message}`, { details: { graph: graph.name } });
+}

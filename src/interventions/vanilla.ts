@@ -1,0 +1,5 @@
+/** Vanilla: the interchange intervention, the base's value is replaced by the source's. */
+import type { KindImplementation } from "./kind.ts";
+
+/** pyvene's VanillaIntervention: b = s. Strength below 1 mixes: (1 - strength) b + strength s. */
+export const vanilla: KindImplementation = { kind: "vanilla", affine: { keep: 0, gain: 1 }, collects: false };

@@ -1,0 +1,5 @@
+/** Zero: an ablation, the value is set to zero. */
+import type { KindImplementation } from "./kind.ts";
+
+/** pyvene's ZeroIntervention: b = 0. Strength below 1 shrinks: (1 - strength) b. */
+export const zero: KindImplementation = { kind: "zero", affine: { keep: 0, gain: 0 }, collects: false };

@@ -1,0 +1,170 @@
+/** The generation loop: prompt in chunks, then token by token with the KV cache; every row on its own terms. */
+import { throwIfAborted } from "../base/abort.ts";
+import { VeneError } from "../base/errors.ts";
+import type { CollectedRow, FinishReason, GenerateOptions, Generation, GenerationPiece } from "./generation-stream.ts";
+import type { Model } from "./model.ts";
+import { extended, idsBetween, leftPadded, type PromptBatch } from "./prompt-batch.ts";
+import { checkSampling, createSampler, type Sampler } from "./sampling.ts";
+import type { Steering, SteeringPlan } from "./steering.ts";
+import { TextStream } from "./text-stream.ts";
+import { type StepResult, TokenRun } from "./token-run.ts";
+
+/** Tokens per prompt step over all rows: bounds the memory of a long prompt without slowing it. */
+const CHUNK_TOKENS = 1024;
+const DEFAULT_NEW_TOKENS = 64;
+
+interface Row {
+  readonly prompt: readonly number[];
+  readonly tokens: number[];
+  readonly sample: Sampler;
+  readonly stream: TextStream | undefined;
+  /** Whatever text the stream let go of. */
+  text: string;
+  finish: FinishReason | undefined;
+}
+
+type Timings = { promptMs: number; decodeMs: number };
+
+/**
+ * Generates for rows of token ids, yielding each new token. Throws `prompt-invalid`, `context-length`,
+ * `generation-invalid`, `aborted`, and what sessions throw.
+ */
+export async function* generateRows(
+  model: Model,
+  prompts: readonly (readonly number[])[],
+  options: GenerateOptions,
+  steering?: Steering,
+): AsyncGenerator<GenerationPiece, readonly Generation[]> {
+  const maxNewTokens = checkedLength(model, prompts, options);
+  const prompt = leftPadded(prompts, model.padTokenId, model.shape.vocabularySize);
+  const layout = extended(prompt, maxNewTokens);
+  const rows = prompts.map((ids) => createRow(model, ids, options));
+  const lease = await model.lease(steering?.points ?? []);
+  try {
+    const plan = steering?.plan(layout, prompt.columns, lease.indices);
+    const run = new TokenRun(lease, model.shape, layout);
+    const timings: Timings = { promptMs: 0, decodeMs: 0 };
+    let last = await timed(timings, "promptMs", () => readPrompt(run, prompt, plan, options.signal));
+    for (let made = 1; ; made++) {
+      yield* takeTokens(rows, last, ends(model, options), made === maxNewTokens);
+      if (rows.every((row) => row.finish !== undefined)) break;
+      throwIfAborted(options.signal);
+      const ids = Int32Array.from(rows, (row) => row.tokens[made - 1] ?? model.padTokenId);
+      last = await timed(timings, "decodeMs", () => stepOnce(run, ids, rows.length, plan));
+    }
+    return rows.map((row, index) => resultOf(row, timings, plan?.collected(index)));
+  } finally {
+    lease.done();
+  }
+}
+
+function checkedLength(model: Model, prompts: readonly (readonly number[])[], options: GenerateOptions): number {
+  checkSampling(options);
+  const wanted = options.maxNewTokens ?? DEFAULT_NEW_TOKENS;
+  if (!Number.isSafeInteger(wanted) || wanted < 1) {
+    throw new VeneError("generation-invalid", `maxNewTokens is ${wanted}, it must be a whole number above 0`);
+  }
+  const longest = Math.max(0, ...prompts.map((ids) => ids.length));
+  const room = model.shape.contextLength - longest;
+  if (room < 1) {
+    throw new VeneError(
+      "context-length",
+      `the prompt has ${longest} tokens, the model was made for ${model.shape.contextLength}`,
+      {
+        hint: "shorten the prompt, or use a model with a longer context",
+        details: { promptTokens: longest, contextLength: model.shape.contextLength },
+      },
+    );
+  }
+  return Math.min(wanted, room);
+}
+
+function createRow(model: Model, prompt: readonly number[], options: GenerateOptions): Row {
+  const stops = options.stop ?? [];
+  if (stops.length > 0 && model.tokenizer === undefined) {
+    throw new VeneError("tokenizer-missing", "stop strings were given, but the model folder has no tokenizer.json");
+  }
+  const stream = model.tokenizer === undefined ? undefined : new TextStream(model.tokenizer, stops);
+  return { prompt, tokens: [], sample: createSampler(options), stream, text: "", finish: undefined };
+}
+
+function ends(model: Model, options: GenerateOptions): readonly number[] {
+  return options.eosTokenIds ?? model.eosTokenIds;
+}
+
+async function timed<T>(timings: Timings, key: keyof Timings, work: () => Promise<T>): Promise<T> {
+  const start = performance.now();
+  const result = await work();
+  timings[key] += performance.now() - start;
+  return result;
+}
+
+async function readPrompt(
+  run: TokenRun,
+  prompt: PromptBatch,
+  plan: SteeringPlan | undefined,
+  signal: AbortSignal | undefined,
+): Promise<StepResult> {
+  const chunk = Math.max(1, Math.floor(CHUNK_TOKENS / prompt.rows));
+  for (;;) {
+    throwIfAborted(signal);
+    const from = run.done;
+    const to = Math.min(prompt.columns, from + chunk);
+    const last = to === prompt.columns;
+    const result = await stepOnce(run, idsBetween(prompt, from, to), prompt.rows, plan, last);
+    if (last) return result;
+  }
+}
+
+async function stepOnce(
+  run: TokenRun,
+  ids: Int32Array,
+  rows: number,
+  plan: SteeringPlan | undefined,
+  wantLogits = true,
+): Promise<StepResult> {
+  const from = run.done;
+  const count = ids.length / rows;
+  const logitRows = wantLogits ? Array.from({ length: rows }, (_, row) => row * count + count - 1) : [];
+  const edits = plan?.edits(from, from + count) ?? [];
+  const reads = plan?.reads(from, from + count);
+  const result = await run.step({ ids, logitRows, edits, ...(reads === undefined ? {} : { reads }) });
+  plan?.keep(from, from + count, result.reads);
+  return result;
+}
+
+function* takeTokens(
+  rows: readonly Row[],
+  { logits }: StepResult,
+  eos: readonly number[],
+  last: boolean,
+): Generator<GenerationPiece> {
+  const vocabulary = logits.shape[1]!;
+  for (const [index, row] of rows.entries()) {
+    if (row.finish !== undefined) continue;
+    const scores = logits.data.subarray(index * vocabulary, (index + 1) * vocabulary);
+    const token = row.sample(scores, () => [...row.prompt, ...row.tokens]);
+    row.tokens.push(token);
+    const isEnd = eos.includes(token);
+    let text = isEnd ? "" : (row.stream?.push(token) ?? "");
+    row.finish = isEnd ? "eos" : row.stream?.stopped ? "stop" : last ? "length" : undefined;
+    if (row.finish !== undefined) text += row.stream?.end() ?? "";
+    row.text += text;
+    yield { row: index, token, text };
+  }
+}
+
+function resultOf(
+  row: Row,
+  timings: Timings,
+  collected: ReadonlyMap<string, readonly CollectedRow[]> | undefined,
+): Generation {
+  return {
+    text: row.text,
+    tokens: row.tokens,
+    finishReason: row.finish ?? "length",
+    promptTokens: row.prompt,
+    timings: { ...timings },
+    ...(collected === undefined || collected.size === 0 ? {} : { collected }),
+  };
+}

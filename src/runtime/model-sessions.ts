@@ -1,0 +1,156 @@
+/** Builds onnxruntime sessions for a checkpoint, instrumented at the points asked for, and keeps the ones worth keeping. */
+import { basename, dirname } from "node:path";
+import type { Checkpoint } from "../arch/checkpoint.ts";
+import type { Family } from "../arch/family.ts";
+import { type CopyOptions, float32Weights } from "../arch/float32-copy.ts";
+import type { SiteTable } from "../arch/sites.ts";
+import type { WeightIndex } from "../arch/weights.ts";
+import { elementCount } from "../base/dtype.ts";
+import { VeneError } from "../base/errors.ts";
+import { serialiseGraph } from "../graph/serialise.ts";
+import { instrument, type Lanes, lanesOf, type Point } from "../interventions/points.ts";
+import { Session } from "./ort.ts";
+
+/** A session holds its own packed copy of the weights: models above this size keep one session, smaller ones a few. */
+const LARGE_MODEL_BYTES = 128 << 20;
+const SESSIONS_OF_SMALL_MODEL = 4;
+
+/** A session in use. Nobody releases it before `done` is called. */
+export interface Lease {
+  readonly session: Session;
+  /** The session's own points, and which of them serve the points asked for. */
+  readonly points: readonly Point[];
+  readonly indices: readonly number[];
+  readonly lanes: Lanes;
+  readonly done: () => void;
+}
+
+interface Live {
+  readonly points: readonly Point[];
+  readonly session: Promise<Session>;
+  leases: number;
+}
+
+const editRank = { none: 0, add: 1, swap: 2 } as const satisfies Record<Point["edit"], number>;
+
+export class ModelSessions {
+  readonly sites: SiteTable;
+  readonly #checkpoint: Checkpoint;
+  readonly #family: Family;
+  readonly #copy: CopyOptions;
+  readonly #threads: number | undefined;
+  readonly #weightNames: readonly string[];
+  #weights: Promise<WeightIndex> | undefined;
+  #live: Live[] = [];
+  #released = false;
+
+  constructor(checkpoint: Checkpoint, family: Family, copy: CopyOptions, threads: number | undefined) {
+    this.#checkpoint = checkpoint;
+    this.#family = family;
+    this.#copy = copy;
+    this.#threads = threads;
+    const { graph, sites } = family.compile(checkpoint.config, checkpoint.weights);
+    this.sites = sites;
+    this.#weightNames = [...graph.values()].flatMap(({ constant }) =>
+      constant !== undefined && "weight" in constant ? [constant.weight] : [],
+    );
+  }
+
+  /**
+   * A session that can do what the points ask, leased until `done` is called. `indices[i]` is the session's point that
+   * serves points[i]. A live session with more points serves too, since points that get no edit change nothing.
+   */
+  async lease(points: readonly Point[]): Promise<Lease> {
+    if (this.#released) throw new VeneError("released", "the model was released", { hint: "load it again" });
+    for (const live of this.#live) {
+      const indices = matchPoints(points, live.points);
+      if (indices !== undefined) return this.#leaseOf(live, indices);
+    }
+    await this.#dropBeyond(this.#keep() - 1);
+    const live: Live = { points, session: this.#create(points), leases: 0 };
+    this.#live.unshift(live);
+    live.session.catch(() => this.#forget(live));
+    return this.#leaseOf(
+      live,
+      points.map((_, i) => i),
+    );
+  }
+
+  async release(): Promise<void> {
+    this.#released = true;
+    for (const live of [...this.#live]) await this.#drop(live);
+  }
+
+  async #leaseOf(live: Live, indices: readonly number[]): Promise<Lease> {
+    this.#live = [live, ...this.#live.filter((other) => other !== live)];
+    live.leases++;
+    const session = await live.session;
+    const done = () => {
+      live.leases--;
+    };
+    return { session, points: live.points, lanes: lanesOf(live.points), indices, done };
+  }
+
+  async #create(points: readonly Point[]): Promise<Session> {
+    this.#weights ??= float32Weights(this.#checkpoint.weights, this.#weightNames, this.#copy);
+    const weights = await this.#weights.catch((error: unknown) => {
+      this.#weights = undefined;
+      throw error;
+    });
+    const { graph } = this.#family.compile(this.#checkpoint.config, this.#checkpoint.weights);
+    instrument(graph, points);
+    const bytes = serialiseGraph(graph, (name) => {
+      const { file, start, end } = weights.entries.get(name)!;
+      return { location: basename(file), offset: start, length: end - start };
+    });
+    const folder = dirname(weights.entries.get(this.#weightNames[0]!)!.file);
+    return Session.create(bytes, { weightsFolder: folder, threads: this.#threads });
+  }
+
+  #keep(): number {
+    const bytes = this.#weightNames.reduce((sum, name) => {
+      const { shape } = this.#checkpoint.weights.entries.get(name)!;
+      return sum + 4 * elementCount(shape);
+    }, 0);
+    return bytes > LARGE_MODEL_BYTES ? 1 : SESSIONS_OF_SMALL_MODEL;
+  }
+
+  /** Releases the least recently used sessions that nobody is using. */
+  async #dropBeyond(count: number): Promise<void> {
+    const idle = this.#live.filter((live) => live.leases === 0);
+    const spare = Math.max(0, this.#live.length - count);
+    for (const live of idle.slice(Math.max(0, idle.length - spare))) await this.#drop(live);
+  }
+
+  async #drop(live: Live): Promise<void> {
+    this.#forget(live);
+    const session = await live.session.catch(() => undefined);
+    await session?.release();
+  }
+
+  #forget(live: Live): void {
+    this.#live = this.#live.filter((other) => other !== live);
+  }
+}
+
+/**
+ * Serves each wanted point by the next point of the same value that can do as much, keeping their order at each value;
+ * undefined if one finds none.
+ */
+function matchPoints(wanted: readonly Point[], offered: readonly Point[]): readonly number[] | undefined {
+  const last = new Map<string, number>();
+  const indices: number[] = [];
+  for (const point of wanted) {
+    const match = offered.findIndex(
+      (candidate, i) =>
+        i > (last.get(point.value) ?? -1) &&
+        candidate.value === point.value &&
+        editRank[candidate.edit] >= editRank[point.edit] &&
+        (candidate.read || !point.read),
+    );
+    if (match < 0) return undefined;
+    last.set(point.value, match);
+    indices.push(match);
+  }
+  return indices;
+}

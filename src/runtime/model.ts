@@ -1,0 +1,135 @@
+/** A base model ready to run: loadModel, and what everything else asks of a model. */
+import { createHash } from "node:crypto";
+import { basename } from "node:path";
+import { type Checkpoint, openCheckpoint } from "../arch/checkpoint.ts";
+import { familyOf } from "../arch/families.ts";
+import type { Family, ModelShape } from "../arch/family.ts";
+import type { SiteTable } from "../arch/sites.ts";
+import type { Sha256 } from "../base/brands.ts";
+import type { ProgressListener } from "../base/progress.ts";
+import type { Point } from "../interventions/points.ts";
+import { cacheFolder } from "./cache-folder.ts";
+import { type ChatTemplate, openChatTemplate } from "./chat.ts";
+import { generateRows } from "./generate.ts";
+import { type GenerateOptions, type GenerationOf, type GenerationStream, streamOf } from "./generation-stream.ts";
+import { type Lease, ModelSessions } from "./model-sessions.ts";
+import { type Prompt, promptIds } from "./prompts.ts";
+import { Tokenizer } from "./tokenizer.ts";
+
+export interface LoadModelOptions {
+  /** Threads inside an op; default: one per core. */
+  readonly threads?: number;
+  /** Where converted weights are kept; default: VENE_CACHE, XDG_CACHE_HOME/vene or ~/.cache/vene. */
+  readonly cacheFolder?: string;
+  readonly onProgress?: ProgressListener;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Opens a Hugging Face checkpoint folder (config.json, *.safetensors, tokenizer.json). Reads headers only; weights are
+ * prepared when first run. Throws `checkpoint-invalid`, `architecture-unknown`, `config-unsupported`, `weights-missing`,
+ * `safetensors-invalid`, `tokenizer-missing`.
+ */
+export async function loadModel(folder: string, options: LoadModelOptions = {}): Promise<Model> {
+  const checkpoint = await openCheckpoint(folder);
+  const family = familyOf(checkpoint.config);
+  const tokenizer = await Tokenizer.open(folder);
+  const chatTemplate = tokenizer === undefined ? undefined : await openChatTemplate(folder, tokenizer);
+  return new Model(checkpoint, family, { tokenizer, chatTemplate }, options);
+}
+
+interface Language {
+  readonly tokenizer: Tokenizer | undefined;
+  readonly chatTemplate: ChatTemplate | undefined;
+}
+
+export class Model {
+  /** Folder it was loaded from, and the name made of it. */
+  readonly folder: string;
+  readonly name: string;
+  /** model_type of config.json. */
+  readonly architecture: string;
+  readonly shape: ModelShape;
+  readonly tokenizer: Tokenizer | undefined;
+  readonly chatTemplate: ChatTemplate | undefined;
+  /** Generation ends at these tokens. */
+  readonly eosTokenIds: readonly number[];
+  readonly padTokenId: number;
+  readonly #checkpoint: Checkpoint;
+  readonly #sessions: ModelSessions;
+
+  constructor(checkpoint: Checkpoint, family: Family, language: Language, options: LoadModelOptions) {
+    const { config, generation } = checkpoint;
+    this.folder = checkpoint.folder;
+    this.name = config.has("_name_or_path") ? config.string("_name_or_path") : basename(checkpoint.folder);
+    this.architecture = family.name;
+    this.shape = family.shape(config);
+    this.tokenizer = language.tokenizer;
+    this.chatTemplate = language.chatTemplate;
+    this.eosTokenIds = (generation?.has("eos_token_id") ? generation : config).ids("eos_token_id");
+    this.padTokenId = config.ids("pad_token_id")[0] ?? this.eosTokenIds[0] ?? 0;
+    this.#checkpoint = checkpoint;
+    this.#sessions = new ModelSessions(
+      checkpoint,
+      family,
+      { cacheFolder: options.cacheFolder ?? cacheFolder(), onProgress: options.onProgress, signal: options.signal },
+      options.threads,
+    );
+  }
+
+  /** The places of this model that can be read and edited. */
+  get sites(): SiteTable {
+    return this.#sessions.sites;
+  }
+
+  /** sha256 of the weights' names, dtypes and shapes with architecture and sizes: equal for models of one layout. */
+  get fingerprint(): Sha256 {
+    const lines = [...this.#checkpoint.weights.entries]
+      .map(([name, { dtype, shape }]) => `${name} ${dtype} ${shape.join("x")}`)
+      .sort();
+    return createHash("sha256")
+      .update(`${this.architecture}\n${lines.join("\n")}`)
+      .digest("hex") as Sha256;
+  }
+
+  /** Number of parameters, and the checkpoint's dtypes. */
+  get parameters(): { readonly count: number; readonly dtypes: readonly string[] } {
+    const entries = [...this.#checkpoint.weights.entries.values()];
+    const count = entries.reduce((sum, entry) => sum + entry.shape.reduce((product, size) => product * size, 1), 0);
+    return { count, dtypes: [...new Set(entries.map((entry) => entry.dtype))].sort() };
+  }
+
+  /** Token ids of a prompt. Throws `prompt-invalid`, `tokenizer-missing`, `chat-template`. */
+  encode(prompt: Prompt): number[] {
+    return promptIds(prompt, this);
+  }
+
+  /** Greedy unless a temperature is given. One prompt gives one generation, a list of prompts (a batch) a list. */
+  generate<P extends Prompt | readonly Prompt[]>(
+    input: P,
+    options: GenerateOptions = {},
+  ): GenerationStream<GenerationOf<P>> {
+    return streamOf(input, (rows) =>
+      generateRows(
+        this,
+        rows.map((row) => this.encode(row)),
+        options,
+      ),
+    );
+  }
+
+  /** A session that can serve the points, until its `done` is called. The first one prepares the weights. */
+  lease(points: readonly Point[]): Promise<Lease> {
+    return this.#sessions.lease(points);
+  }
+
+  /** Prepares weights and a session now rather than at the first run. */
+  async warmUp(points: readonly Point[] = []): Promise<void> {
+    (await this.lease(points)).done();
+  }
+
+  /** Frees the sessions. Using the model afterwards throws `released`. */
+  release(): Promise<void> {
+    return this.#sessions.release();
+  }
+}
