@@ -1,4 +1,5 @@
 /** The keys pyvene derives from a representation, which name its files: intkey_<key>.bin, spelled in three ways over time. */
+import { pyveneComponentOf, type Site } from "../spec/sites.ts";
 
 /** What a key is made of. */
 export interface KeyParts {
@@ -42,6 +43,20 @@ export function pyveneKeys(representations: readonly KeyParts[]): PyveneKeys[] {
     };
     return { underscore: keyIn("underscore"), dotted: keyIn("dotted"), old: keyIn("old") };
   });
+}
+
+/**
+ * Keys for interventions of any origin, in order: pyvene's of today where pyvene has the site, and of the same make for a value
+ * of an ONNX graph ("comp_value_<name>_unit_pos_nunit_1#0", with what is no letter or digit as "_").
+ */
+export function interventionKeys(places: readonly { readonly site: Site; readonly maxUnits: number }[]): string[] {
+  const parts = places.map(({ site, maxUnits }) => ({
+    layer: "layer" in site ? site.layer : 0,
+    component: "value" in site ? `value.${site.value.replace(/\W+/g, "_").slice(0, 120)}` : pyveneComponentOf(site)!,
+    unit: site.unit,
+    maxUnits,
+  }));
+  return pyveneKeys(parts).map(({ underscore }) => underscore);
 }
 
 /** The file that holds the tensors of a key. */

@@ -77,7 +77,8 @@ function viewOrCopy<T>(
 ): T {
   const width = View.BYTES_PER_ELEMENT;
   if (bytes.byteOffset % width === 0) return new View(bytes.buffer, bytes.byteOffset, bytes.byteLength / width);
-  return new View(bytes.slice().buffer, 0, bytes.byteLength / width);
+  // Not bytes.slice(): a Node Buffer's slice is a view.
+  return new View(new Uint8Array(bytes).buffer, 0, bytes.byteLength / width);
 }
 
 const float32Readers = {

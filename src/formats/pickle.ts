@@ -28,7 +28,8 @@ export interface Pickle {
  */
 export function readPickle(bytes: Uint8Array, options: PickleOptions): Pickle {
   const maxBytes = options.maxBytes ?? 32 * 2 ** 20;
-  if (bytes.length > maxBytes) refusePickle(options.name, `the pickle has ${bytes.length} bytes, the limit is ${maxBytes}`);
+  if (bytes.length > maxBytes)
+    refusePickle(options.name, `the pickle has ${bytes.length} bytes, the limit is ${maxBytes}`);
   const machine = new Machine(bytes, options);
   const value = machine.run();
   checkPickleTree(value, options);

@@ -3,7 +3,8 @@ import { constants } from "node:buffer";
 import type { DType } from "../base/dtype.ts";
 import { VeneError } from "../base/errors.ts";
 import type { Tensor } from "../base/tensor.ts";
-import { byteLength, LENGTH_BYTES, MAX_HEADER, type SafetensorsEntry, safetensorsDtypes } from "./safetensors.ts";
+import { byteLength } from "./byte-length.ts";
+import { LENGTH_BYTES, MAX_HEADER, type SafetensorsEntry, safetensorsDtypes } from "./safetensors.ts";
 
 export interface SafetensorsPlan {
   /** The opening of the file: length, header, padding. */
@@ -38,11 +39,15 @@ export function encodeSafetensorsHeader(
   let at = 0;
   for (const { name, dtype, shape } of sorted) {
     if (places.has(name) || name === "__metadata__") {
-      throw new VeneError("safetensors-invalid", `two entries of the file would be called ${name}`, { details: { name } });
+      throw new VeneError("safetensors-invalid", `two entries of the file would be called ${name}`, {
+        details: { name },
+      });
     }
     const end = at + (byteLength(dtype, shape) ?? Number.NaN);
     if (!Number.isSafeInteger(end)) {
-      throw new VeneError("safetensors-invalid", `${name} [${shape}] is larger than any file`, { details: { name, shape } });
+      throw new VeneError("safetensors-invalid", `${name} [${shape}] is larger than any file`, {
+        details: { name, shape },
+      });
     }
     const { code } = codes[rankOf(dtype)]!;
     parts.push(`${quote(name)}:{"dtype":"${code}","shape":[${shape}],"data_offsets":[${at},${end}]}`);
@@ -90,7 +95,9 @@ function frame(json: string): Uint8Array {
 
 function quote(text: string): string {
   if (/\p{Surrogate}/u.test(text)) {
-    throw new VeneError("safetensors-invalid", `${JSON.stringify(text)} is not well-formed Unicode`, { details: { text } });
+    throw new VeneError("safetensors-invalid", `${JSON.stringify(text)} is not well-formed Unicode`, {
+      details: { text },
+    });
   }
   return JSON.stringify(text);
 }

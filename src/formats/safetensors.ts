@@ -1,8 +1,9 @@
 /** Reads .safetensors files with every check of the Rust crate, header first, tensors one by one or all. */
 import type { ByteSource } from "../base/bytes.ts";
-import { type DType, dtypeSizes } from "../base/dtype.ts";
+import type { DType } from "../base/dtype.ts";
 import { type ErrorDetails, VeneError } from "../base/errors.ts";
 import { Tensor } from "../base/tensor.ts";
+import { byteLength } from "./byte-length.ts";
 import { type JsonValue, parseJson } from "./json.ts";
 import { fileFormats, SNIFF_LENGTH, sniffFormat } from "./sniff.ts";
 
@@ -158,16 +159,6 @@ function entryOf(file: string, name: string, info: JsonValue, dataStart: number)
     fail(file, `${name} ${code} [${shape}] needs ${size} bytes, its offsets [${start}, ${end}] hold ${end - start}`);
   }
   return { dtype, shape, start: dataStart + start, end: dataStart + end };
-}
-
-/** Bytes of a tensor, or undefined where a product on the way leaves the safe integers (as the crate's checked_mul). */
-export function byteLength(dtype: DType, shape: readonly number[]): number | undefined {
-  let bytes = 1;
-  for (const size of [...shape, dtypeSizes[dtype]]) {
-    bytes *= size;
-    if (!Number.isSafeInteger(bytes)) return undefined;
-  }
-  return bytes;
 }
 
 function isObject(value: JsonValue): value is { [key: string]: JsonValue } {

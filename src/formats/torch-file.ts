@@ -1,25 +1,13 @@
 /** Reads what torch.save wrote (zip form) into plain values and tensors; nothing in the file is executed. */
 import type { ByteSource } from "../base/bytes.ts";
 import { VeneError } from "../base/errors.ts";
-import type { Tensor } from "../base/tensor.ts";
 import { readPickle } from "./pickle.ts";
 import { type FileFormat, fileFormats, SNIFF_LENGTH, sniffFormat } from "./sniff.ts";
-import { allowsGlobal, resolveTorchValue, type StorageContents, storageOf } from "./torch-values.ts";
+import { allowsGlobal, resolveTorchValue, type StorageContents, storageOf, type TorchValue } from "./torch-values.ts";
 import { readZipDirectory, readZipEntry, type ZipDirectory } from "./zip.ts";
 
-/**
- * What a torch file holds. dicts and OrderedDicts are Maps (attributes such as a state_dict's `_metadata` are dropped), lists,
- * tuples, sets and torch.Size are arrays, a torch.dtype is its name ("torch.float16"), Parameters are their tensors.
- */
-export type TorchValue =
-  | Tensor
-  | number
-  | bigint
-  | string
-  | boolean
-  | null
-  | TorchValue[]
-  | Map<string | number, TorchValue>;
+export { encodeTorchFile, type TorchEncodeOptions } from "./torch-encode.ts";
+export type { TorchValue } from "./torch-values.ts";
 
 /**
  * Reads a `.pt`/`.bin`/`.pth` file of torch 1.6 or later. Devices and requires_grad are ignored.
@@ -43,10 +31,14 @@ export async function readTorchFile(source: ByteSource): Promise<TorchValue> {
     const { key, length } = storageOf(name, node);
     const entry = directory.get(`${root}/data/${key}`);
     if (entry === undefined || entry.size !== length) {
-      throw new VeneError("pickle-invalid", `${name}: storage ${key} has ${length} bytes, its entry ${entry?.size ?? "is missing"}`, {
-        hint: "the file is damaged or incomplete; fetch it again",
-        details: { name, key, length, found: entry?.size },
-      });
+      throw new VeneError(
+        "pickle-invalid",
+        `${name}: storage ${key} has ${length} bytes, its entry ${entry?.size ?? "is missing"}`,
+        {
+          hint: "the file is damaged or incomplete; fetch it again",
+          details: { name, key, length, found: entry?.size },
+        },
+      );
     }
     if (!contents.bytes.has(key)) contents.bytes.set(key, await readZipEntry(source, entry));
   }
@@ -73,27 +65,41 @@ async function checkIsZip(source: ByteSource): Promise<void> {
   if (format === "zip") return;
   if (format === undefined) {
     const first = Buffer.from(head.subarray(0, 8)).toString("hex");
-    throw new VeneError("zip-invalid", `${source.name} is not a torch file: it begins with the bytes ${first || "(none)"}`, {
-      hint: "torch.save writes zip archives, which begin with 504b0304",
-      details: { name: source.name },
-    });
+    throw new VeneError(
+      "zip-invalid",
+      `${source.name} is not a torch file: it begins with the bytes ${first || "(none)"}`,
+      {
+        hint: "torch.save writes zip archives, which begin with 504b0304",
+        details: { name: source.name },
+      },
+    );
   }
-  throw new VeneError("torch-unsupported", `${source.name} is ${fileFormats[format]}, which is not read as a torch file`, {
-    hint: otherFormats[format],
-    details: { name: source.name, format },
-  });
+  throw new VeneError(
+    "torch-unsupported",
+    `${source.name} is ${fileFormats[format]}, which is not read as a torch file`,
+    {
+      hint: otherFormats[format],
+      details: { name: source.name, format },
+    },
+  );
 }
 
 /** The one folder that everything lies in, named after the file at the time it was saved. */
 function findRoot(name: string, directory: ZipDirectory): string {
-  const roots = [...directory.keys()].filter((entry) => /^[^/]+\/data\.pkl$/.test(entry)).map((entry) => entry.slice(0, -9));
+  const roots = [...directory.keys()]
+    .filter((entry) => /^[^/]+\/data\.pkl$/.test(entry))
+    .map((entry) => entry.slice(0, -9));
   const [root] = roots;
   if (root === undefined || roots.length > 1) {
     const some = [...directory.keys()].slice(0, 4).join(", ");
-    throw new VeneError("torch-unsupported", `${name} is a zip with ${roots.length} data.pkl; it holds ${some || "nothing"}`, {
-      hint: "torch.save writes one folder with one data.pkl",
-      details: { name },
-    });
+    throw new VeneError(
+      "torch-unsupported",
+      `${name} is a zip with ${roots.length} data.pkl; it holds ${some || "nothing"}`,
+      {
+        hint: "torch.save writes one folder with one data.pkl",
+        details: { name },
+      },
+    );
   }
   if (directory.has(`${root}/constants.pkl`)) {
     throw new VeneError("torch-unsupported", `${name} is a TorchScript archive, which holds code`, {

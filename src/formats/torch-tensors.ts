@@ -2,10 +2,13 @@
 import { type DType, dtypeSizes } from "../base/dtype.ts";
 import { VeneError } from "../base/errors.ts";
 import { Tensor } from "../base/tensor.ts";
-import { byteLength } from "./safetensors.ts";
+import { byteLength } from "./byte-length.ts";
 
 /** Storage classes with the dtype they imply; "bytes" leaves it to the tensor, "complex" has no counterpart here. */
-export const storageTypes: ReadonlyMap<string, DType | "bytes" | "complex"> = new Map<string, DType | "bytes" | "complex">([
+export const storageTypes: ReadonlyMap<string, DType | "bytes" | "complex"> = new Map<
+  string,
+  DType | "bytes" | "complex"
+>([
   ["torch.FloatStorage", "float32"],
   ["torch.DoubleStorage", "float64"],
   ["torch.HalfStorage", "float16"],
@@ -70,9 +73,13 @@ function checkView(name: string, { dtype, shape, strides, storage, offset }: Str
   const numbers = [offset, ...shape, ...strides];
   const sound = shape.length === strides.length && shape.length <= MAX_RANK;
   if (!sound || !numbers.every((value) => Number.isSafeInteger(value) && value >= 0)) {
-    throw new VeneError("pickle-invalid", `${name}: a tensor has offset ${offset}, shape [${shape.slice(0, 16)}] and strides [${strides.slice(0, 16)}]`, {
-      details: { name },
-    });
+    throw new VeneError(
+      "pickle-invalid",
+      `${name}: a tensor has offset ${offset}, shape [${shape.slice(0, 16)}] and strides [${strides.slice(0, 16)}]`,
+      {
+        details: { name },
+      },
+    );
   }
   const size = byteLength(dtype, shape);
   const elements = Math.floor(storage.length / dtypeSizes[dtype]);
@@ -96,14 +103,14 @@ function isContiguous(shape: readonly number[], strides: readonly number[]): boo
 }
 
 /** Copies runs of trailing dimensions that lie together, stepping through the dimensions before them. */
-function gather({ dtype, shape, strides, storage, offset }: StridedView, size: number): Uint8Array {
+function gather({ dtype, shape, strides: allStrides, storage, offset }: StridedView, size: number): Uint8Array {
   const width = dtypeSizes[dtype];
-  let outer = shape.length;
+  // The stride of a dimension of size 1 means nothing and may be any number.
+  const lengths = shape.filter((length) => length !== 1);
+  const strides = allStrides.filter((_, i) => shape[i] !== 1);
+  let outer = lengths.length;
   let run = 1;
-  while (outer > 0 && (shape[outer - 1] === 1 || strides[outer - 1] === run)) {
-    outer--;
-    run *= shape[outer]!;
-  }
+  while (outer > 0 && strides[outer - 1] === run) run *= lengths[--outer]!;
   const out = new Uint8Array(size);
   const index = new Array<number>(outer).fill(0);
   let from = offset;
@@ -112,8 +119,8 @@ function gather({ dtype, shape, strides, storage, offset }: StridedView, size: n
     for (let axis = outer - 1; axis >= 0; axis--) {
       from += strides[axis]!;
       index[axis]!++;
-      if (index[axis]! < shape[axis]!) break;
-      from -= strides[axis]! * shape[axis]!;
+      if (index[axis]! < lengths[axis]!) break;
+      from -= strides[axis]! * lengths[axis]!;
       index[axis] = 0;
     }
   }

@@ -1,11 +1,30 @@
 /** Turns the symbols of a torch pickle into plain values and tensors: each allowed global has one meaning, written here. */
 import { type DType, dtypeSizes, isDType } from "../base/dtype.ts";
 import { VeneError } from "../base/errors.ts";
-import type { Tensor } from "../base/tensor.ts";
-import { Tensor as TensorClass } from "../base/tensor.ts";
-import { type PickleCall, type PickleEntry, type PickleNode, type PicklePersistent, type PickleValue, refusePickle } from "./pickle-tree.ts";
-import type { TorchValue } from "./torch-file.ts";
+import { Tensor } from "../base/tensor.ts";
+import {
+  type PickleCall,
+  type PickleEntry,
+  type PickleNode,
+  type PicklePersistent,
+  type PickleValue,
+  refusePickle,
+} from "./pickle-tree.ts";
 import { type CopyBudget, materialise, storageTypes } from "./torch-tensors.ts";
+
+/**
+ * What a torch file holds. dicts and OrderedDicts are Maps (attributes such as a state_dict's `_metadata` are dropped), lists,
+ * tuples, sets and torch.Size are arrays, a torch.dtype is its name ("torch.float16"), Parameters are their tensors.
+ */
+export type TorchValue =
+  | Tensor
+  | number
+  | bigint
+  | string
+  | boolean
+  | null
+  | TorchValue[]
+  | Map<string | number, TorchValue>;
 
 /** The bytes of every storage that the pickle mentions. */
 export interface StorageContents {
@@ -75,7 +94,8 @@ class Resolver {
   dict(entries: readonly PickleEntry[]): Map<string | number, TorchValue> {
     const map = new Map<string | number, TorchValue>();
     for (const [key, value] of entries) {
-      if (typeof key !== "string" && typeof key !== "number") this.invalid("a dict has a key that is no string and no number");
+      if (typeof key !== "string" && typeof key !== "number")
+        this.invalid("a dict has a key that is no string and no number");
       if (map.has(key)) this.invalid(`a dict has the key ${JSON.stringify(key).slice(0, 80)} twice`);
       map.set(key, this.value(value));
     }
@@ -84,7 +104,7 @@ class Resolver {
 
   tensor(value: PickleValue | undefined, where: string): Tensor {
     const made = value === undefined ? undefined : this.value(value);
-    if (!(made instanceof TensorClass)) this.invalid(`${where} is not given a tensor`);
+    if (!(made instanceof Tensor)) this.invalid(`${where} is not given a tensor`);
     return made;
   }
 
@@ -129,7 +149,8 @@ const calls: { readonly [global: string]: (resolver: Resolver, node: PickleCall)
 function pairsOf(resolver: Resolver, args: readonly PickleValue[]): PickleEntry[] {
   const [list] = args;
   if (list === undefined) return [];
-  if (typeof list !== "object" || list?.kind !== "list") resolver.invalid("an OrderedDict is made of something other than a list");
+  if (typeof list !== "object" || list?.kind !== "list")
+    resolver.invalid("an OrderedDict is made of something other than a list");
   return list.items.map((pair) => {
     const items = typeof pair === "object" && (pair?.kind === "list" || pair?.kind === "tuple") ? pair.items : [];
     if (items.length !== 2) resolver.invalid("an OrderedDict is made of something other than pairs");
@@ -146,11 +167,14 @@ function rebuild(
 ): Tensor {
   const [storage, offset, size, stride] = args;
   const { name, bytes, bigEndian, budget } = resolver.contents;
-  if (typeof storage !== "object" || storage?.kind !== "persistent") resolver.invalid("a tensor is not given a storage");
+  if (typeof storage !== "object" || storage?.kind !== "persistent")
+    resolver.invalid("a tensor is not given a storage");
   const { key, type } = storageOf(name, storage);
-  const stated = typeof dtypeGlobal === "object" && dtypeGlobal?.kind === "global" ? dtypeOf(dtypeGlobal.name) : undefined;
+  const stated =
+    typeof dtypeGlobal === "object" && dtypeGlobal?.kind === "global" ? dtypeOf(dtypeGlobal.name) : undefined;
   const dtype = dtypeGlobal === undefined ? type : stated;
-  if (dtype === undefined || dtype === "bytes" || dtype === "complex") resolver.invalid("a tensor has no dtype that is known");
+  if (dtype === undefined || dtype === "bytes" || dtype === "complex")
+    resolver.invalid("a tensor has no dtype that is known");
   if (typeof offset !== "number") resolver.invalid("a tensor has no offset");
   if (metadata !== undefined && !isEmpty(metadata)) {
     throw new VeneError("torch-unsupported", `${name}: a tensor is marked as conjugated or negated in place`, {

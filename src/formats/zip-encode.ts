@@ -38,10 +38,14 @@ export function encodeZip(contents: readonly ZipContent[]): Uint8Array {
   const directoryStart = at;
   for (const bytes of directory) push(bytes);
   if (contents.length >= 0xffff || at >= 0xffffffff) {
-    throw new VeneError("zip-invalid", `${contents.length} entries of ${at} bytes in all do not fit in a zip without zip64`, {
-      hint: "split the tensors over several files, or use safetensors",
-      details: { entries: contents.length, size: at },
-    });
+    throw new VeneError(
+      "zip-invalid",
+      `${contents.length} entries of ${at} bytes in all do not fit in a zip without zip64`,
+      {
+        hint: "split the tensors over several files, or use safetensors",
+        details: { entries: contents.length, size: at },
+      },
+    );
   }
   push(endRecord(contents.length, directoryStart, at - directoryStart));
   return concatenate(chunks, at);

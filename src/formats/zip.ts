@@ -100,16 +100,24 @@ async function findDirectory(source: ByteSource): Promise<DirectoryPlace> {
   if (!agrees) fail(source.name, "the two end records name different directories");
   const directoryEnd = long?.start ?? end;
   if (place.offset + place.size !== directoryEnd || place.entries * CENTRAL_LENGTH > place.size) {
-    fail(source.name, `${place.entries} entries in bytes ${place.offset} + ${place.size}, expected to end at ${directoryEnd}`);
+    fail(
+      source.name,
+      `${place.entries} entries in bytes ${place.offset} + ${place.size}, expected to end at ${directoryEnd}`,
+    );
   }
   return place;
 }
 
 function isEnd(tail: DataView, at: number): boolean {
-  return tail.getUint32(at, true) === signatures.end && tail.getUint16(at + 20, true) === tail.byteLength - at - END_LENGTH;
+  return (
+    tail.getUint32(at, true) === signatures.end && tail.getUint16(at + 20, true) === tail.byteLength - at - END_LENGTH
+  );
 }
 
-async function readEnd64(source: ByteSource, end: number): Promise<{ start: number; place: DirectoryPlace } | undefined> {
+async function readEnd64(
+  source: ByteSource,
+  end: number,
+): Promise<{ start: number; place: DirectoryPlace } | undefined> {
   const locatorStart = end - LOCATOR_LENGTH;
   if (locatorStart < 0) return undefined;
   const locator = viewOf(await source.read(locatorStart, end));

@@ -48,7 +48,8 @@ export class BankBuilder {
         select[row * count + column] = weights[i]!;
       });
     });
-    return { select, patterns: count, ...this.#banks(patterns, count) };
+    const { vectors, clears } = this.#banks(patterns, count);
+    return { select, patterns: count, vectors, clears };
   }
 
   #banks(patterns: Pattern[], count: number): { vectors: Float32Array; clears: Float32Array } {

@@ -41,8 +41,11 @@ export const subspacePartitionSchema = z
     description: "named slices of the features: [start, end) pairs, or explicit indices",
   });
 
+/** As it was made, from the opposite to four times as much: for kinds whose strength is a factor. */
+export const defaultStrength = Object.freeze({ default: 1, min: -4, max: 4 });
+
 const usualStrengths = {
-  factor: { default: 1, min: -4, max: 4 },
+  factor: defaultStrength,
   blend: { default: 1, min: 0, max: 1 },
   none: { default: 1, min: 0, max: 1 },
 } as const satisfies { readonly [M in KindSpec["strength"]]: Strength };

@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { kindOfPyveneClass, kindSpecOf, kinds } from "../../src/spec/kinds.ts";
 import { parseManifest } from "../../src/spec/manifest.ts";
 import { migrate } from "../../src/spec/migrations.ts";
-import { tool } from "../../src/spec/tool.ts";
+import { toolOfVene } from "../../src/spec/tool.ts";
 import { fullManifest, mutatedManifests } from "./manifests.ts";
 
 type Json = { [key: string | number]: Json };
@@ -165,6 +165,6 @@ describe("kinds", () => {
 
   test("the tool's version is the package's", async () => {
     const text = await readFile(join(import.meta.dirname, "../../package.json"), "utf8");
-    expect(tool).toEqual({ name: "vene", version: (JSON.parse(text) as { version: string }).version });
+    expect(toolOfVene).toEqual({ name: "vene", version: (JSON.parse(text) as { version: string }).version });
   });
 });

@@ -11,7 +11,7 @@ import type { Decoded, Init, ModelProto } from "./types.ts";
  *
  * Throws `onnx-invalid`, naming message, field and byte offset, for truncated or overlong numbers, lengths beyond the end,
  * a wire type that the field cannot have, text that is not UTF-8, more than 100 nested subgraphs or types, and graphs that
- * would take more than 1 GB of memory besides the bytes.
+ * would take more than about 1 GB of memory besides the bytes.
  */
 export function decodeModel(bytes: Uint8Array): ModelProto {
   return decodeMessage("ModelProto", bytes);

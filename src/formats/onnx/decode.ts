@@ -7,8 +7,8 @@ import { WireReader } from "./reader.ts";
 /** A message while it is read: field name to value, and `unknown`. */
 export type Draft = { [field: string]: unknown };
 
-/** What an object of a message, a list's element or a view weighs, in the reader's units of 32 bytes. */
-const weights = { message: 8, bytes: 4, string: 2, number: 1 } as const;
+/** What a message, a list, a view of bytes, a string and a number weigh in memory, in the reader's units of 32 bytes. */
+const weights = { message: 8, list: 6, bytes: 4, string: 2, number: 1 } as const;
 
 const none: readonly unknown[] = Object.freeze([]);
 
@@ -54,7 +54,7 @@ function readMessage(reader: WireReader, plan: MessagePlan, draft: Draft, depth:
     reader.field = field.name;
     if (field.arity === "packed") {
       growing ??= new Map();
-      readPacked(reader, field, tag & 7, numbersOf(growing, field, draft));
+      readPacked(reader, field, tag & 7, numbersOf(reader, growing, field, draft));
     } else if (field.message !== undefined) {
       readChild(reader, field, field.message, tag & 7, draft, depth);
     } else {
@@ -69,7 +69,7 @@ function readUnknown(reader: WireReader, draft: Draft, tag: number): void {
   reader.field = `field ${tag >>> 3}`;
   reader.skip(tag & 7);
   reader.spend(weights.bytes);
-  listOf(draft, "unknown").push(reader.bytes.subarray(start, reader.position));
+  listOf(reader, draft, "unknown").push(reader.bytes.subarray(start, reader.position));
 }
 
 function readChild(
@@ -91,7 +91,7 @@ function readChild(
   reader.end = reader.position + length;
   readMessage(reader, plan, draft, below);
   reader.end = outer;
-  store(field, parent, draft);
+  store(reader, field, parent, draft);
 }
 
 function readScalars(reader: WireReader, field: FieldPlan, wireType: number, draft: Draft): void {
@@ -100,13 +100,13 @@ function readScalars(reader: WireReader, field: FieldPlan, wireType: number, dra
   const weight = scalar === "string" || scalar === "bytes" ? weights[scalar] : weights.number;
   if (wireType === wireTypeOf[scalar]) {
     reader.spend(weight);
-    store(field, draft, read(reader));
+    store(reader, field, draft, read(reader));
     return;
   }
   if (field.arity === "single" || wireType !== wireTypes.bytes) {
     throw wrongWireType(reader, wireType, wireTypeOf[scalar]);
   }
-  const list = listOf(draft, field.name);
+  const list = listOf(reader, draft, field.name);
   withinBlock(reader, () => {
     while (reader.position < reader.end) {
       reader.spend(weight);
@@ -149,17 +149,23 @@ function withinBlock(reader: WireReader, body: () => void): void {
   reader.end = outer;
 }
 
-function numbersOf(growing: Map<FieldPlan, GrowingNumbers>, field: FieldPlan, draft: Draft): GrowingNumbers {
+function numbersOf(
+  reader: WireReader,
+  growing: Map<FieldPlan, GrowingNumbers>,
+  field: FieldPlan,
+  draft: Draft,
+): GrowingNumbers {
   const found = growing.get(field);
   if (found !== undefined) return found;
+  reader.spend(weights.list);
   const created = new GrowingNumbers(field.scalar as Packable, draft[field.name] as NumberArray);
   growing.set(field, created);
   return created;
 }
 
-function store(field: FieldPlan, draft: Draft, value: unknown): void {
+function store(reader: WireReader, field: FieldPlan, draft: Draft, value: unknown): void {
   if (field.arity === "list") {
-    listOf(draft, field.name).push(value);
+    listOf(reader, draft, field.name).push(value);
     return;
   }
   for (const rival of field.rivals) if (draft[rival] !== undefined) delete draft[rival];
@@ -167,9 +173,10 @@ function store(field: FieldPlan, draft: Draft, value: unknown): void {
 }
 
 /** The draft's own list of that name, in place of the shared empty one. */
-function listOf(draft: Draft, name: string): unknown[] {
+function listOf(reader: WireReader, draft: Draft, name: string): unknown[] {
   const found = draft[name];
   if (found !== undefined && found !== none) return found as unknown[];
+  reader.spend(weights.list);
   const created: unknown[] = [];
   draft[name] = created;
   return created;

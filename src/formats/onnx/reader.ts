@@ -4,9 +4,9 @@ import { VeneError } from "../../base/errors.ts";
 import { wireTypes } from "./plan.ts";
 
 /**
- * What a decoded model may weigh in memory beyond the file itself, in units of 32 bytes (so 1 GB). Two bytes of a hostile file
- * can ask for an object of hundreds; a 1 GB file of them would exhaust the heap, which nothing can catch. Real graphs need
- * a few MB.
+ * What a decoded model may weigh in memory beyond the file itself, in units of 32 bytes (so about 1 GB). Two bytes of a
+ * hostile file can ask for an object of hundreds; a 1 GB file of them would exhaust the heap, which nothing can catch. The
+ * graph of a language model needs some MB.
  */
 const heapBudget = 1 << 25;
 
@@ -46,7 +46,7 @@ export class WireReader {
     });
   }
 
-  /** Counts memory that the decoded model takes, in units of 32 bytes. */
+  /** Counts memory that the decoded model takes, in units of 32 bytes; throws beyond the budget. */
   spend(units: number): void {
     this.#budget -= units;
     if (this.#budget < 0) throw this.fail(`decoded, the model would take more than ${heapBudget * 32} bytes of memory`);

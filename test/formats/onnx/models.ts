@@ -47,19 +47,21 @@ export function arbitraryMessage<M extends MessageName>(name: M, depth = 8): fc.
 function makeMessage(name: MessageName, depth: number): fc.Arbitrary<unknown> {
   const fields: Fields = messages[name];
   const usable = Object.keys(fields).filter((field) => depth > 0 || elementOf(fields[field]![1]) in scalars);
-  return fc.subarray(usable, { maxLength: Math.min(5, usable.length) }).chain((chosen) => {
-    const groups = new Set<string>();
-    const kept = chosen.filter((field) => {
-      const group = fields[field]![2];
-      if (group === undefined) return true;
-      if (groups.has(group)) return false;
-      groups.add(group);
-      return true;
+  return fc
+    .subarray(usable, { minLength: Math.min(2, usable.length), maxLength: Math.min(6, usable.length) })
+    .chain((chosen) => {
+      const groups = new Set<string>();
+      const kept = chosen.filter((field) => {
+        const group = fields[field]![2];
+        if (group === undefined) return true;
+        if (groups.has(group)) return false;
+        groups.add(group);
+        return true;
+      });
+      return fc.record(
+        Object.fromEntries(kept.map((field) => [field, arbitraryField(name, field, fields[field]![1], depth)])),
+      );
     });
-    return fc.record(
-      Object.fromEntries(kept.map((field) => [field, arbitraryField(name, field, fields[field]![1], depth)])),
-    );
-  });
 }
 
 function arbitraryField(name: MessageName, field: string, type: string, depth: number): fc.Arbitrary<unknown> {

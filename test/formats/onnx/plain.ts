@@ -1,5 +1,5 @@
 /** Two codecs' messages brought to one comparable form: set fields by name, lists without the empty ones, unknown fields as hex. */
-import { type DescMessage, type Message, toBinary } from "@bufbuild/protobuf";
+import type { DescMessage, Message } from "@bufbuild/protobuf";
 import { type ReflectList, type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
 
 export interface Plain {
@@ -64,9 +64,4 @@ function varintHex(value: number): string {
 
 export function hexOf(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString("hex");
-}
-
-/** protobuf-es's bytes of its message. */
-export function protobufBytes(schema: DescMessage, message: Message): Uint8Array {
-  return toBinary(schema, message);
 }
