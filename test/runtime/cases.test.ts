@@ -5,11 +5,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import type { Tensor } from "../../src/base/tensor.ts";
-import { isKind, kindOfPyveneClass } from "../../src/spec/kinds.ts";
 import type { RepresentationConfig } from "../../src/runtime/intervenable/config.ts";
 import { IntervenableModel } from "../../src/runtime/intervenable/intervenable-model.ts";
 import type { UnitLocations } from "../../src/runtime/intervenable/locations.ts";
+import type { Subspaces } from "../../src/runtime/intervenable/subspaces.ts";
 import { loadModel, type Model } from "../../src/runtime/model.ts";
+import { isKind, kindOfPyveneClass } from "../../src/spec/kinds.ts";
 import { fixture, idsOf, largestDifference, rangeOf, readTensors } from "../support/fixtures.ts";
 
 interface PyveneRepresentation {
@@ -21,12 +22,14 @@ interface PyveneRepresentation {
   readonly source_representation?: unknown;
   readonly group_key?: number;
   readonly intervention_link_key?: number;
+  readonly subspace_partition?: number[][];
 }
 
 interface Case {
   readonly mode: "parallel" | "serial";
   readonly representations: readonly PyveneRepresentation[];
   readonly unit_locations: UnitLocations | null;
+  readonly subspaces: Subspaces | null;
   readonly sources: readonly (number | null)[];
   readonly generate: { intervene_on_prompt: boolean; max_new_tokens: number } | null;
   readonly keys: readonly string[];
@@ -46,6 +49,7 @@ function representationsOf(one: Case, tensors: Tensors): RepresentationConfig[] 
     ...(r.unit === undefined ? {} : { unit: r.unit }),
     ...(r.max_number_of_units === undefined ? {} : { maxNumberOfUnits: r.max_number_of_units }),
     ...(r.group_key === undefined ? {} : { groupKey: r.group_key }),
+    ...(r.subspace_partition === undefined ? {} : { subspacePartition: r.subspace_partition }),
     ...(r.source_representation === undefined
       ? {}
       : { sourceRepresentation: tensors.get(`param.${i}.source_representation`)! }),
@@ -72,7 +76,7 @@ async function checkCase(iv: IntervenableModel, one: Case, tensors: Tensors): Pr
     expect(plain.map((row, r) => [...base[r]!, ...row.tokens])).toEqual(original);
     return;
   }
-  const result = await iv.forward({ base, sources, unitLocations: one.unit_locations });
+  const result = await iv.forward({ base, sources, unitLocations: one.unit_locations, subspaces: one.subspaces });
   expectClose(result.intervened.logits, tensors.get("logits")!);
   expectClose(result.original!.logits, tensors.get("logits.original")!);
   const collected = [...tensors.keys()].filter((name) => name.startsWith("collected."));
@@ -101,13 +105,25 @@ describe.each(["gpt2", "llama"])("pyvene's cases on %s", (family) => {
     ),
   );
 
+  // pyvene reads per-row subspaces as one advanced index, so that every row gets the features of all rows.
+  const pyveneSubspaces: Readonly<Record<string, Subspaces>> = {
+    subspace_per_row: [
+      [
+        [0, 1],
+        [0, 1],
+        [0, 1],
+      ],
+    ],
+  };
+
   test("there are many", () => {
     expect(names.length).toBeGreaterThanOrEqual(35);
   });
 
   test.each(names)("%s: from the config, from pyvene's folder, and after a round trip", async (name) => {
     const folder = join(root, name);
-    const one = readCase(folder);
+    const read = readCase(folder);
+    const one = { ...read, subspaces: pyveneSubspaces[name] ?? read.subspaces };
     const tensors = await readTensors(join(folder, "tensors.safetensors"));
     const built = new IntervenableModel({ representations: representationsOf(one, tensors), mode: one.mode }, model);
     expect(built.artefact.manifest.interventions.map(({ key }) => key)).toEqual(one.keys);
@@ -115,5 +131,32 @@ describe.each(["gpt2", "llama"])("pyvene's cases on %s", (family) => {
     await checkCase(await IntervenableModel.load(join(folder, "saved"), model), one, tensors);
     await built.save(join(scratch, name));
     await checkCase(await IntervenableModel.load(join(scratch, name), model, { strictBase: true }), one, tensors);
+  });
+
+  test("subspace_per_row, done right: each row gets its own features", async () => {
+    const folder = join(root, "subspace_per_row");
+    const one = readCase(folder);
+    const tensors = await readTensors(join(folder, "tensors.safetensors"));
+    const iv = await IntervenableModel.load(join(folder, "saved"), model);
+    const base = idsOf(tensors.get("base")!);
+    const source = idsOf(tensors.get("source.0")!);
+    const together = await iv.forward({
+      base,
+      sources: [source],
+      unitLocations: one.unit_locations,
+      subspaces: one.subspaces,
+    });
+    const size = together.intervened.logits.size / base.length;
+    for (const [row, ids] of base.entries()) {
+      const alone = await iv.forward({
+        base: [ids],
+        sources: [[source[row]!]],
+        unitLocations: { "sources->base": [3, 3] },
+        subspaces: [[one.subspaces![0]![row]!]],
+      });
+      const own = together.intervened.logits.toFloat32().subarray(row * size, (row + 1) * size);
+      expect(largestDifference(alone.intervened.logits.toFloat32(), own)).toBeLessThan(1e-4);
+      expect(largestDifference(alone.original!.logits.toFloat32(), own)).toBeGreaterThan(0.01);
+    }
   });
 });

@@ -28,6 +28,8 @@ export interface RepresentationConfig {
   /** Interventions of one group take one source. */
   readonly groupKey?: number;
   readonly interventionLinkKey?: number;
+  /** Named slices of the features for `subspaces`: [start, end) pairs, or index lists. */
+  readonly subspacePartition?: readonly (readonly number[])[];
   /** Which tokens generate touches; default pyvene's: generated ones only. */
   readonly tokens?: TokensPolicy;
   readonly strength?: Partial<Strength>;
@@ -102,6 +104,7 @@ function entryOf(r: RepresentationConfig, { kind, site, maxUnits, key }: Place):
     strength: { ...usualStrength(kind), ...r.strength },
     tokens: r.tokens ?? pyveneDefaultTokens,
     ...(r.groupKey === undefined ? {} : { group: r.groupKey }),
+    ...(r.subspacePartition === undefined ? {} : { subspacePartition: r.subspacePartition.map((part) => [...part]) }),
     ...(r.interventionLinkKey === undefined ? {} : { link: r.interventionLinkKey }),
   } as Intervention;
 }

@@ -4,11 +4,15 @@ import { Tensor } from "../../base/tensor.ts";
 import { allRows, forwardPass } from "../forward.ts";
 import type { Model } from "../model.ts";
 import type { PromptBatch } from "../prompt-batch.ts";
+import { type ExpandedCells, expandCells } from "./cells.ts";
+import { collectedTensor } from "./collected.ts";
 import { editsOf } from "./edits.ts";
 import { type BatchInput, batchOf } from "./inputs.ts";
 import { type Cells, type Leg, readLeg, type UnitLocations, wholeLeg } from "./locations.ts";
 import type { Resolved } from "./resolve.ts";
-import { cellRules, type ExpandedCells, expandCells, type Rule, type SourceReader } from "./rules.ts";
+import { cellRules, type Rule } from "./rules.ts";
+import { columnsOfSubspaces, type Subspaces } from "./subspaces.ts";
+import type { SourceReader } from "./vectors.ts";
 
 export interface ForwardInput {
   readonly base: BatchInput;
@@ -16,6 +20,8 @@ export interface ForwardInput {
   readonly sources?: readonly (BatchInput | null)[] | undefined;
   /** Which units are read and written; absent = everywhere. */
   readonly unitLocations?: UnitLocations | null | undefined;
+  /** Features touched, per intervention and row: indices, or numbers of parts where there is a partition. null = all. */
+  readonly subspaces?: Subspaces | null | undefined;
   /** Used in place of each artefact's default, for all rows or per row. */
   readonly strength?: number | readonly number[] | undefined;
   /** Run the base without interventions, too. Default true. */
@@ -34,6 +40,9 @@ export interface ForwardResult {
   /** One per collecting intervention, in order: [batch, positions, width], or [batch, heads, positions, size] for heads. */
   readonly collected: readonly Tensor[];
 }
+
+/** What a group of interventions takes its values from: a batch to run, nothing, or (pyvene's null) the group is left out. */
+type GroupSource = PromptBatch | "none" | "skipped";
 
 const whole: Cells = { positions: undefined, heads: undefined };
 
@@ -57,11 +66,11 @@ export class Forward {
   async rules(input: Omit<ForwardInput, "base">, mode: "parallel" | "serial"): Promise<Rule[]> {
     const groups = groupsOf(this.#resolved);
     const sources = this.#sources(input.sources, groups);
-    if (mode === "serial" && sources.some((source) => source !== undefined))
+    if (mode === "serial" && sources.some((source) => typeof source === "object"))
       return this.#serialRules(input, groups, sources);
     const leg = this.leg(input.unitLocations ?? null, ["sources->base", "base"]);
     const rules = await Promise.all(
-      groups.map((group, g) => this.#groupRules(group, leg, sources[g], this.#base, input.strength, [])),
+      groups.map((group, g) => this.#groupRules(group, leg, sources[g]!, this.#base, input, [])),
     );
     return rules.flat();
   }
@@ -95,7 +104,7 @@ export class Forward {
     return { logits: Tensor.float32(shape, result.logits), collected };
   }
 
-  #sources(given: ForwardInput["sources"], groups: readonly (readonly number[])[]): (PromptBatch | undefined)[] {
+  #sources(given: ForwardInput["sources"], groups: readonly (readonly number[])[]): GroupSource[] {
     const list = given ?? [];
     if (list.length > 1 && list.length !== groups.length) {
       throw new VeneError("sources-invalid", `${list.length} sources for ${groups.length} groups of interventions`, {
@@ -106,10 +115,11 @@ export class Forward {
     const batches = new Map<BatchInput, PromptBatch>();
     return groups.map((group, g) => {
       const source = list.length === 1 ? list[0] : list[g];
-      const needed = group.some((i) => this.#resolved[i]!.needsSource);
-      if (!needed) return undefined;
-      if (source === undefined || source === null) {
-        const { key } = this.#resolved[group.find((i) => this.#resolved[i]!.needsSource)!]!.entry;
+      const needing = group.find((i) => this.#resolved[i]!.needsSource);
+      if (needing === undefined) return "none";
+      if (source === null) return "skipped";
+      if (source === undefined) {
+        const { key } = this.#resolved[needing]!.entry;
         throw new VeneError("sources-invalid", `${key} has no constant source and no source was given for it`, {
           hint: "pass sources",
           details: { key },
@@ -128,13 +138,14 @@ export class Forward {
   async #groupRules(
     group: readonly number[],
     leg: Leg,
-    source: PromptBatch | undefined,
+    source: GroupSource,
     target: PromptBatch,
-    strength: ForwardInput["strength"],
+    input: Omit<ForwardInput, "base">,
     active: readonly Rule[],
   ): Promise<Rule[]> {
+    if (source === "skipped") return [];
     const reading = group.filter((i) => this.#resolved[i]!.needsSource);
-    const readers = source === undefined ? new Map<number, SourceReader>() : await this.#read(source, reading, active);
+    const readers = source === "none" ? new Map<number, SourceReader>() : await this.#read(source, reading, active);
     const context = { layout: target, promptColumns: target.columns };
     return group.flatMap((i) => {
       const resolved = this.#resolved[i]!;
@@ -142,8 +153,12 @@ export class Forward {
       const base = leg.base[i] ?? new Array<Cells>(target.rows).fill(whole);
       const read = readers.get(i);
       const side =
-        read === undefined ? undefined : { read, cells: this.#sourceCells(resolved, leg.source[i], source!, target) };
-      return cellRules(resolved, i, { base, source: side }, context, strengthsOf(resolved, strength, target.rows));
+        read === undefined
+          ? undefined
+          : { read, cells: this.#sourceCells(resolved, leg.source[i], source as PromptBatch, target) };
+      const columns = columnsOfSubspaces(resolved, input.subspaces?.[i] ?? null, target.rows);
+      const strengths = strengthsOf(resolved, input.strength, target.rows);
+      return cellRules(resolved, i, { base, source: side, columns }, context, strengths);
     });
   }
 
@@ -188,13 +203,13 @@ export class Forward {
   async #serialRules(
     input: Omit<ForwardInput, "base">,
     groups: readonly (readonly number[])[],
-    sources: readonly (PromptBatch | undefined)[],
+    sources: readonly GroupSource[],
   ): Promise<Rule[]> {
     let active: Rule[] = [];
     for (const [g, group] of groups.entries()) {
       const last = g === groups.length - 1;
       const target = last ? this.#base : sources[g + 1];
-      if (target === undefined) {
+      if (typeof target !== "object") {
         throw new VeneError(
           "sources-invalid",
           `serial mode needs a source for every group, source ${g + 1} is missing`,
@@ -205,7 +220,7 @@ export class Forward {
         last ? `source_${g}->base` : `source_${g}->source_${g + 1}`,
         group,
       );
-      active = await this.#groupRules(group, leg, sources[g], target, input.strength, active);
+      active = await this.#groupRules(group, leg, sources[g]!, target, input, active);
     }
     return active;
   }
@@ -252,39 +267,4 @@ export function strengthsOf(
     });
   }
   return list;
-}
-
-function collectedTensor(
-  resolved: Resolved,
-  values: Float32Array,
-  cells: readonly Cells[] | undefined,
-  batch: PromptBatch,
-): Tensor {
-  const { place, entry } = resolved;
-  const split = entry.site.unit === "pos" ? undefined : place.heads;
-  const context = { layout: batch, promptColumns: batch.columns };
-  const rows = Array.from({ length: batch.rows }, (_, row) => {
-    if (cells === undefined) return { columns: [...new Array(batch.columns).keys()], heads: undefined };
-    const { positions, heads } = expandCells(cells[row]!, context, row, resolved);
-    return { columns: positions.map((position) => batch.columnsOf[row]![position]!), heads };
-  });
-  const columns = rows[0]!.columns.length;
-  const heads = rows[0]!.heads?.length ?? split?.count ?? 1;
-  if (rows.some((row) => row.columns.length !== columns || (row.heads?.length ?? heads) !== heads)) {
-    throw new VeneError("locations-invalid", `${entry.key}: rows collect different numbers of units`);
-  }
-  const size = split?.size ?? place.width;
-  const out = new Float32Array(batch.rows * heads * columns * size);
-  let at = 0;
-  rows.forEach((row, r) => {
-    for (let h = 0; h < heads; h++) {
-      const offset = split === undefined ? 0 : (row.heads?.[h] ?? h) * size;
-      for (const column of row.columns) {
-        const start = (r * batch.columns + column) * place.width + offset;
-        out.set(values.subarray(start, start + size), at);
-        at += size;
-      }
-    }
-  });
-  return Tensor.float32(split === undefined ? [batch.rows, columns, size] : [batch.rows, heads, columns, size], out);
 }

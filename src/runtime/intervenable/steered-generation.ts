@@ -5,8 +5,9 @@ import type { CollectedRow } from "../generation-stream.ts";
 import type { PromptBatch } from "../prompt-batch.ts";
 import type { SteeringPlan } from "../steering.ts";
 import { editsOf, touchedRows } from "./edits.ts";
+import { policyMask } from "./policy.ts";
 import type { Resolved } from "./resolve.ts";
-import { maskRule, policyMask, type Rule } from "./rules.ts";
+import { maskRule, type Rule } from "./rules.ts";
 
 export interface PlanContext {
   readonly resolved: readonly Resolved[];

@@ -1,0 +1,61 @@
+/** Units of one row spelled out: which positions, which heads, checked against the row and the place. */
+import { VeneError } from "../../base/errors.ts";
+import type { PromptBatch } from "../prompt-batch.ts";
+import type { Cells } from "./locations.ts";
+import type { Resolved } from "./resolve.ts";
+
+/** The layout that rules speak about: prompt columns, then columns to be generated. */
+export interface RuleContext {
+  readonly layout: PromptBatch;
+  readonly promptColumns: number;
+}
+
+export interface ExpandedCells {
+  readonly positions: readonly number[];
+  readonly heads: readonly number[] | undefined;
+}
+
+/** Cells of one row with "all" spelled out and negatives counted from the end. Throws `locations-invalid` when out of range. */
+export function expandCells(
+  cells: Cells,
+  { layout, promptColumns }: RuleContext,
+  row: number,
+  resolved: Resolved,
+): ExpandedCells {
+  const length = layout.columnsOf[row]!.filter((column) => column < promptColumns).length;
+  const positions = inRange(cells.positions, length, "position", resolved);
+  const count = resolved.place.heads?.count ?? 0;
+  return { positions, heads: cells.heads === undefined ? undefined : inRange(cells.heads, count, "head", resolved) };
+}
+
+function inRange(
+  list: readonly number[] | undefined,
+  length: number,
+  what: string,
+  { entry }: Resolved,
+): readonly number[] {
+  if (list === undefined) return [...new Array(length).keys()];
+  return list.map((item) => {
+    const at = item < 0 ? length + item : item;
+    if (at >= 0 && at < length) return at;
+    throw new VeneError("locations-invalid", `${entry.key}: ${what} ${item} does not exist, there are ${length}`, {
+      details: { key: entry.key, [what]: item, length },
+    });
+  });
+}
+
+/** Source and base must name as many units. Throws `locations-invalid`. */
+export function checkPairing({ entry }: Resolved, base: ExpandedCells, source: ExpandedCells): void {
+  const pairs = [
+    ["positions", base.positions.length, source.positions.length],
+    ["heads", base.heads?.length ?? 0, source.heads?.length ?? 0],
+  ] as const;
+  for (const [what, inBase, inSource] of pairs) {
+    if (inBase !== inSource) {
+      throw new VeneError("locations-invalid", `${entry.key}: ${inSource} source ${what} for ${inBase} base ${what}`, {
+        hint: "name as many units in the source as in the base",
+        details: { key: entry.key, inBase, inSource },
+      });
+    }
+  }
+}

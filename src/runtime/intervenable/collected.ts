@@ -1,0 +1,43 @@
+/** The tensor that a collecting intervention hands out: [batch, positions, width], or [batch, heads, positions, size]. */
+import { VeneError } from "../../base/errors.ts";
+import { Tensor } from "../../base/tensor.ts";
+import type { PromptBatch } from "../prompt-batch.ts";
+import { expandCells } from "./cells.ts";
+import type { Cells } from "./locations.ts";
+import type { Resolved } from "./resolve.ts";
+
+/** What a collecting intervention read at all rows, cut to its units. Throws `locations-invalid` when rows differ in number. */
+export function collectedTensor(
+  resolved: Resolved,
+  values: Float32Array,
+  cells: readonly Cells[] | undefined,
+  batch: PromptBatch,
+): Tensor {
+  const { place, entry } = resolved;
+  const split = entry.site.unit === "pos" ? undefined : place.heads;
+  const context = { layout: batch, promptColumns: batch.columns };
+  const rows = Array.from({ length: batch.rows }, (_, row) => {
+    if (cells === undefined) return { columns: [...new Array(batch.columns).keys()], heads: undefined };
+    const { positions, heads } = expandCells(cells[row]!, context, row, resolved);
+    return { columns: positions.map((position) => batch.columnsOf[row]![position]!), heads };
+  });
+  const columns = rows[0]!.columns.length;
+  const heads = rows[0]!.heads?.length ?? split?.count ?? 1;
+  if (rows.some((row) => row.columns.length !== columns || (row.heads?.length ?? heads) !== heads)) {
+    throw new VeneError("locations-invalid", `${entry.key}: rows collect different numbers of units`);
+  }
+  const size = split?.size ?? place.width;
+  const out = new Float32Array(batch.rows * heads * columns * size);
+  let at = 0;
+  rows.forEach((row, r) => {
+    for (let h = 0; h < heads; h++) {
+      const offset = split === undefined ? 0 : (row.heads?.[h] ?? h) * size;
+      for (const column of row.columns) {
+        const start = (r * batch.columns + column) * place.width + offset;
+        out.set(values.subarray(start, start + size), at);
+        at += size;
+      }
+    }
+  });
+  return Tensor.float32(split === undefined ? [batch.rows, columns, size] : [batch.rows, heads, columns, size], out);
+}
