@@ -175,9 +175,13 @@ class JsonReader {
   }
 
   #fail(problem: string, at = this.#at): never {
-    const before = this.#text.slice(0, at).split("\n");
-    const line = before.length;
-    const column = before[line - 1]!.length + 1;
+    let line = 1;
+    let lineStart = 0;
+    for (let end = this.#text.indexOf("\n"); end >= 0 && end < at; end = this.#text.indexOf("\n", lineStart)) {
+      line++;
+      lineStart = end + 1;
+    }
+    const column = at - lineStart + 1;
     throw new VeneError("json-invalid", `${this.#name}, line ${line}, column ${column}: ${problem}`, {
       details: { name: this.#name, line, column },
     });

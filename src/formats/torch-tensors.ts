@@ -134,5 +134,8 @@ function copyRun(source: Uint8Array, from: number, target: Uint8Array, to: numbe
 }
 
 function swapBytes(bytes: Uint8Array, width: number): void {
-  for (let at = 0; at < bytes.length; at += width) bytes.subarray(at, at + width).reverse();
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  if (width === 2) buffer.swap16();
+  if (width === 4) buffer.swap32();
+  if (width === 8) buffer.swap64();
 }

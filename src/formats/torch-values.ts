@@ -138,7 +138,7 @@ const ORDERED_DICT = "collections.OrderedDict";
 const calls: { readonly [global: string]: (resolver: Resolver, node: PickleCall) => TorchValue } = {
   [ORDERED_DICT]: (resolver, { args, entries }) => resolver.dict([...pairsOf(resolver, args), ...entries]),
   "torch._utils._rebuild_tensor_v2": (resolver, { args }) => rebuild(resolver, args, undefined, args[6]),
-  "torch._utils._rebuild_tensor_v3": (resolver, { args }) => rebuild(resolver, args, args[6], args[7]),
+  "torch._utils._rebuild_tensor_v3": (resolver, { args }) => rebuild(resolver, args, args[6] ?? null, args[7]),
   "torch._utils._rebuild_parameter": (resolver, { args }) => resolver.tensor(args[0], "a Parameter"),
   "torch._utils._rebuild_parameter_with_state": (resolver, { args }) => resolver.tensor(args[0], "a Parameter"),
   "torch.nn.parameter.Parameter": (resolver, { args }) => resolver.tensor(args[0], "a Parameter"),

@@ -9,6 +9,8 @@ export interface ZipEntry {
   readonly size: number;
   /** From the central directory; 0 means that the writer did not say. */
   readonly crc32: number;
+  /** Why its content cannot be read (compressed, encrypted), if so; TorchScript archives hold such entries. */
+  readonly unreadable: string | undefined;
   /** Where the local header begins. */
   readonly headerOffset: number;
   /** Where the next entry or the central directory begins: header and content end before it. */
@@ -17,6 +19,9 @@ export interface ZipEntry {
 
 /** Entries by name, in the directory's order. */
 export type ZipDirectory = ReadonlyMap<string, ZipEntry>;
+
+/** What one directory entry says; `stored` is the bytes it takes in the archive. */
+type FoundEntry = Omit<ZipEntry, "limit"> & { readonly stored: number };
 
 interface DirectoryPlace {
   readonly entries: number;
@@ -46,10 +51,11 @@ export async function readZipDirectory(source: ByteSource): Promise<ZipDirectory
   const byOffset = found.toSorted((a, b) => a.headerOffset - b.headerOffset);
   const limits = new Map(byOffset.map((entry, i) => [entry, byOffset[i + 1]?.headerOffset ?? place.offset]));
   const directory = new Map<string, ZipEntry>();
-  for (const entry of found) {
-    const limit = limits.get(entry)!;
-    if (entry.headerOffset + LOCAL_LENGTH + entry.size > limit) {
-      fail(source.name, `entry ${entry.name} of ${entry.size} bytes at ${entry.headerOffset} runs past byte ${limit}`);
+  for (const item of found) {
+    const { stored, ...entry } = item;
+    const limit = limits.get(item)!;
+    if (entry.headerOffset + LOCAL_LENGTH + stored > limit) {
+      fail(source.name, `entry ${entry.name} of ${stored} bytes at ${entry.headerOffset} runs past byte ${limit}`);
     }
     if (directory.has(entry.name)) fail(source.name, `two entries are called ${entry.name}`);
     directory.set(entry.name, { ...entry, limit });
@@ -59,6 +65,7 @@ export async function readZipDirectory(source: ByteSource): Promise<ZipDirectory
 
 /** One entry's content, its CRC-32 checked where the directory gives one. Throws `zip-invalid`. */
 export async function readZipEntry(source: ByteSource, entry: ZipEntry): Promise<Uint8Array> {
+  if (entry.unreadable !== undefined) fail(source.name, `entry ${entry.name} ${entry.unreadable}`);
   const header = viewOf(await source.read(entry.headerOffset, entry.headerOffset + LOCAL_LENGTH));
   if (header.getUint32(0, true) !== signatures.localHeader) {
     fail(source.name, `no local header at byte ${entry.headerOffset} for entry ${entry.name}`);
@@ -132,9 +139,9 @@ async function readEnd64(
   return { start, place: { entries, size, offset } };
 }
 
-function parseDirectory(name: string, bytes: Uint8Array, place: DirectoryPlace): Omit<ZipEntry, "limit">[] {
+function parseDirectory(name: string, bytes: Uint8Array, place: DirectoryPlace): FoundEntry[] {
   const view = viewOf(bytes);
-  const found: Omit<ZipEntry, "limit">[] = [];
+  const found: FoundEntry[] = [];
   let at = 0;
   for (let i = 0; i < place.entries; i++) {
     if (at + CENTRAL_LENGTH > bytes.length || view.getUint32(at, true) !== signatures.centralEntry) {
@@ -153,11 +160,7 @@ function parseDirectory(name: string, bytes: Uint8Array, place: DirectoryPlace):
   return found;
 }
 
-function parseEntry(name: string, entryName: string, fixed: DataView, extra: DataView): Omit<ZipEntry, "limit"> {
-  const method = fixed.getUint16(10, true);
-  if (method !== 0) fail(name, `entry ${entryName} is compressed (method ${method}); torch only stores`);
-  // Bits 0, 6 and 13 of the flags are the three ways to say "encrypted".
-  if ((fixed.getUint16(8, true) & 0x2041) !== 0) fail(name, `entry ${entryName} is encrypted`);
+function parseEntry(name: string, entryName: string, fixed: DataView, extra: DataView): FoundEntry {
   const longFields = zip64Fields(name, entryName, extra);
   const field = (at: number): number => {
     const short = fixed.getUint32(at, true);
@@ -170,8 +173,16 @@ function parseEntry(name: string, entryName: string, fixed: DataView, extra: Dat
   const size = field(24);
   const stored = field(20);
   const headerOffset = field(42);
-  if (stored !== size) fail(name, `entry ${entryName} has ${size} bytes but stores ${stored}`);
-  return { name: entryName, size, crc32: fixed.getUint32(16, true), headerOffset };
+  const unreadable = whyUnreadable(fixed, size, stored);
+  return { name: entryName, size, stored, crc32: fixed.getUint32(16, true), unreadable, headerOffset };
+}
+
+function whyUnreadable(fixed: DataView, size: number, stored: number): string | undefined {
+  const method = fixed.getUint16(10, true);
+  if (method !== 0) return `is compressed (method ${method}); torch only stores tensors`;
+  // Bits 0, 6 and 13 of the flags are the three ways to say "encrypted".
+  if ((fixed.getUint16(8, true) & 0x2041) !== 0) return "is encrypted";
+  return stored === size ? undefined : `has ${size} bytes but stores ${stored}`;
 }
 
 function zip64Fields(name: string, entryName: string, extra: DataView): number[] {

@@ -5,9 +5,10 @@ import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { makeArtefact, tensorOf } from "../../src/artefact/artefact.ts";
 import { readFormat1, readManifest, writeFormat1 } from "../../src/artefact/format1.ts";
+import { readPyvene } from "../../src/artefact/pyvene-read.ts";
 import { type DType, dtypeSizes, elementCount } from "../../src/base/dtype.ts";
 import { Tensor } from "../../src/base/tensor.ts";
-import { temporaryFolder } from "./places.ts";
+import { fixtures, temporaryFolder } from "./places.ts";
 import { addition, draft, sample, vector, zero } from "./samples.ts";
 
 /** A folder with the sample, and a way to change its manifest in place. */
@@ -128,5 +129,19 @@ describe("makeArtefact", () => {
     const site = { layer: 1, component: "mlp_activation", unit: "pos" } as const;
     const wide = new Map([["one", Tensor.float32([11], new Float32Array(11))]]);
     expect(makeArtefact({ ...draft, interventions: [{ ...addition, site }] }, wide).tensors).toBe(wide);
+  });
+});
+
+describe("released formats", () => {
+  test("an artefact written by 0.1.0 reads as it did then", async () => {
+    const { manifest, tensors } = await readFormat1(join(fixtures, "format1/cheerful"));
+    expect(manifest).toMatchObject({
+      format: 1,
+      name: "cheerful",
+      base: { model: "HuggingFaceTB/SmolLM2-135M-Instruct", architecture: "llama", layers: 30, hiddenSize: 576 },
+      interventions: [{ kind: "addition", site: { layer: 20, component: "block_output", unit: "pos" } }],
+    });
+    const [original] = (await readPyvene(join(fixtures, "smollm2/cheerful/saved"))).artefact.tensors.values();
+    expect([...tensors.values()]).toEqual([original]);
   });
 });

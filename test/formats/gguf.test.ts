@@ -149,7 +149,7 @@ describe("refuses", () => {
     ["big-endian", { version: 0x03000000 }, /big-endian/],
     ["2^60 tensors", { tensorCount: 2n ** 60n }, /announces 1152921504606846976 items/],
     ["2^64 - 1 keys", { pairCount: 2n ** 64n - 1n }, /announces 18446744073709551615 items/],
-    ["one tensor too many", { tensors: [one], tensorCount: 2, data }, /inside its header|dimensions|announces/],
+    ["one tensor too many", { tensors: [one], tensorCount: 2, data }, /direction\.1 overlaps/],
     ["a string of 2^40 bytes", { pairs: [concat(u64(2n ** 40n), "a")] }, /announces 1099511627776/],
     ["an array of 2^50 bytes", { pairs: [pair("a", 9, concat(u32(0), u64(2n ** 50n)))] }, /announces/],
     ["arrays 9 deep", { pairs: [pair("a", 9, depth(9))] }, /deeper than 8/],

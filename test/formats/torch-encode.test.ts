@@ -56,7 +56,7 @@ const written: { name: string; entries: [Key, Tensor][]; options?: TorchEncodeOp
       ["ones", Tensor.float32([1, 1, 2, 1], [1, 2])],
       ["unicode h\u00e9 \u{1f600}", Tensor.float32([1], [3])],
       ["", Tensor.float32([300], new Float32Array(300).fill(2))],
-      ["long", Tensor.float32([70_000], new Float32Array(70_000))],
+      ["long", new Tensor("uint8", [70_000], new Uint8Array(70_000))],
     ],
   },
 ];
