@@ -57,7 +57,9 @@ async function activations(prompts: readonly string[]): Promise<readonly Rows[]>
 
 function mean(rows: Rows): Float32Array {
   const sums = new Float64Array(rows[0]!.length);
-  for (const row of rows) row.forEach((value, i) => void (sums[i]! += value));
+  for (const row of rows) {
+    for (let i = 0; i < sums.length; i++) sums[i] = sums[i]! + row[i]!;
+  }
   return Float32Array.from(sums, (sum) => sum / rows.length);
 }
 
@@ -90,10 +92,12 @@ function interventionOf(directions: Rows, heads: readonly Head[], strength: numb
   return new IntervenableModel(
     {
       name: "honest",
-      summary: "Makes the plain speaker A answer truthfully: ITI on the attention heads that tell true speakers from false ones.",
+      summary:
+        "Makes the plain speaker A answer truthfully: ITI on the attention heads that tell true speakers from false ones.",
       license: "apache-2.0",
       provenance: {
-        method: "inference-time intervention (Li et al., 2023): difference of means at the last prompt token, heads chosen by probe",
+        method:
+          "inference-time intervention (Li et al., 2023): difference of means at the last prompt token, heads chosen by probe",
         description: `Contrast: true speakers minus the mean of false speakers and of A, fit half only. Heads: ${heads
           .map(({ layer, head }) => `${layer}.${head}`)
           .join(", ")}.`,
@@ -139,5 +143,7 @@ for (const heads of grid.heads) {
 }
 const chosen = interventionOf(directions, ranking.slice(0, best.heads), best.strength, model);
 const { files } = await chosen.save(join(folder, "honest"));
-process.stdout.write(`heads ${best.heads}, strength ${best.strength}, fit true-rate ${best.rate.toFixed(3)}: ${files.join(", ")}\n`);
+process.stdout.write(
+  `heads ${best.heads}, strength ${best.strength}, fit true-rate ${best.rate.toFixed(3)}: ${files.join(", ")}\n`,
+);
 await model.release();
