@@ -69,7 +69,7 @@ async function shardNames(folder: string): Promise<readonly string[]> {
   const path = join(folder, "model.safetensors.index.json");
   const index = await readJson(path, MAX_INDEX_BYTES);
   if (index === undefined) return ["model.safetensors"];
-  const map = (index as { weight_map?: unknown }).weight_map;
+  const map = (index as { weight_map?: unknown } | null)?.weight_map;
   if (typeof map !== "object" || map === null) throw new VeneError("checkpoint-invalid", `${path} has no weight_map`);
   const names = [...new Set(Object.values(map))];
   if (names.length > MAX_SHARDS) throw new VeneError("checkpoint-invalid", `${path} names ${names.length} shards`);

@@ -24,11 +24,11 @@ export class ConfigReader {
     return this.#fields[key] !== undefined && this.#fields[key] !== null;
   }
 
-  /** A positive integer (0 allowed when `least` is 0). */
-  int(key: string, fallback?: number, least = 1): number {
+  /** A positive integer. `most` bounds what is allocated by it before any weight has been looked at. */
+  int(key: string, fallback?: number, most = LARGEST): number {
     const value = this.#field(key, fallback);
-    if (typeof value === "number" && Number.isInteger(value) && value >= least && value <= LARGEST) return value;
-    throw this.#wrong(key, value, `an integer from ${least} to ${LARGEST}`);
+    if (typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= most) return value;
+    throw this.#wrong(key, value, `an integer from 1 to ${most}`);
   }
 
   number(key: string, fallback?: number): number {
@@ -49,12 +49,12 @@ export class ConfigReader {
     throw this.#wrong(key, value, "a string");
   }
 
-  /** One id or a list of them (eos_token_id is written both ways); [] when absent. */
+  /** One id or a list of them (eos_token_id is written both ways); [] when absent. -1 is some configs' word for none. */
   ids(key: string): number[] {
     if (!this.has(key)) return [];
     const value = this.#fields[key];
     const list = Array.isArray(value) ? value : [value];
-    if (list.every((id) => Number.isInteger(id) && id >= 0)) return list;
+    if (list.every((id) => Number.isInteger(id) && id >= -1)) return list.filter((id) => id >= 0);
     throw this.#wrong(key, value, "a token id or a list of them");
   }
 

@@ -1,5 +1,6 @@
 /** The frame of every decoder-only graph: its inputs, its cache, its logits. Families fill in the blocks. */
 import { Float, type Graph, type Value } from "../graph/ir.ts";
+import { attentionWeightName, emitAttentionWeights } from "./attention-weights.ts";
 import type { Emitter } from "./emitter.ts";
 
 /** Names of graph inputs and outputs, known to the runtime. b = batch, s = step length, p = past length, r = b x s rows. */
@@ -69,8 +70,14 @@ export interface CachedAttention {
 /** Scaled dot-product attention over past and present; returns the heads' outputs as rows [r, heads x size]. */
 export function cachedAttention(e: Emitter, a: CachedAttention): Value {
   const width = a.kvHeads * a.size;
+  e.sites.addComponent(a.layer, "attention_weight", {
+    value: attentionWeightName(a.layer),
+    width: 0,
+    attention: { heads: a.heads },
+  });
   const keys = withPast(e, e.graph, io.pastKey(a.layer), a.key, width);
   const values = withPast(e, e.graph, io.pastValue(a.layer), a.value, width);
+  if (e.options.attentionWeights.has(a.layer)) emitAttentionWeights(e, a, keys);
   const name = `layers.${a.layer}.attention`;
   const context = e.op("Attention", name, [a.query, keys, values, a.mask], {
     q_num_heads: a.heads,

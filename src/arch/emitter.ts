@@ -2,6 +2,7 @@
 import { Builder } from "../graph/builder.ts";
 import type { Graph, Value } from "../graph/ir.ts";
 import type { Component } from "../spec/sites.ts";
+import type { CompileOptions } from "./family.ts";
 import { type Place, SiteTable } from "./sites.ts";
 import type { WeightIndex } from "./weights.ts";
 
@@ -17,11 +18,13 @@ interface DenseOptions {
 export class Emitter extends Builder {
   readonly sites: SiteTable;
   readonly weights: WeightIndex;
+  readonly options: CompileOptions;
   readonly #loaded = new Map<string, Value>();
 
-  constructor(graph: Graph, weights: WeightIndex, layers: number) {
+  constructor(graph: Graph, weights: WeightIndex, layers: number, options: CompileOptions) {
     super(graph);
     this.weights = weights;
+    this.options = options;
     this.sites = new SiteTable(layers);
   }
 

@@ -4,6 +4,10 @@ import type { ConfigReader } from "./config.ts";
 import type { SiteTable } from "./sites.ts";
 import type { WeightIndex } from "./weights.ts";
 
+/** Far above any real model: beyond these a config is refused before anything is allocated by its numbers. */
+export const MAX_LAYERS = 10_000;
+export const MAX_HEAD_SIZE = 65_536;
+
 /** The numbers other rooms need of a config. */
 export interface ModelShape {
   readonly layers: number;
@@ -20,6 +24,14 @@ export interface CompiledModel {
   readonly sites: SiteTable;
 }
 
+/** Values that a graph has only on demand, because they cost something even when nobody reads them. */
+export interface CompileOptions {
+  /** Layers whose attention weights are computed as values. */
+  readonly attentionWeights: ReadonlySet<number>;
+}
+
+export const nothingOnDemand: CompileOptions = { attentionWeights: new Set() };
+
 export interface Family {
   /** The name used in manifests: config.json's model_type. */
   readonly name: string;
@@ -27,5 +39,5 @@ export interface Family {
   readonly title: string;
   shape(config: ConfigReader): ModelShape;
   /** A fresh graph; the caller may operate on it. Throws `weights-missing` and `config-unsupported`. */
-  compile(config: ConfigReader, weights: WeightIndex): CompiledModel;
+  compile(config: ConfigReader, weights: WeightIndex, options?: CompileOptions): CompiledModel;
 }

@@ -1,6 +1,6 @@
 /** Gives onnxruntime float32 weights: the checkpoint's own files when they are float32, else a copy converted once. */
 import { createHash } from "node:crypto";
-import { rm, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { throwIfAborted } from "../base/abort.ts";
 import { writeFileWith } from "../base/atomic.ts";
@@ -121,7 +121,7 @@ async function identityOf(file: string, header: Uint8Array): Promise<string> {
     .slice(0, 40)}-${digest}`;
 }
 
-/** Whether the copy is there, complete and readable; a damaged one is removed. */
+/** Whether the copy is there, complete and readable. A damaged one is replaced when the new one is whole. */
 async function isIntact(path: string, size: number): Promise<boolean> {
   try {
     await withFile(path, async (source) => {
@@ -132,7 +132,6 @@ async function isIntact(path: string, size: number): Promise<boolean> {
     return true;
   } catch (error) {
     if (!(error instanceof VeneError)) throw error;
-    if (error.code !== "file-missing") await rm(path, { force: true });
     return false;
   }
 }

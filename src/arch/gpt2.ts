@@ -4,7 +4,14 @@ import { activationOf } from "./activations.ts";
 import type { ConfigReader } from "./config.ts";
 import { cachedAttention, type DecoderInputs, decoderInputs, decoderLogits, io } from "./decoder.ts";
 import { Emitter } from "./emitter.ts";
-import type { CompiledModel, Family, ModelShape } from "./family.ts";
+import {
+  type CompiledModel,
+  type CompileOptions,
+  type Family,
+  MAX_LAYERS,
+  type ModelShape,
+  nothingOnDemand,
+} from "./family.ts";
 import type { WeightIndex } from "./weights.ts";
 
 interface Gpt2Config extends ModelShape {
@@ -19,7 +26,7 @@ interface Gpt2Config extends ModelShape {
 function readGpt2(config: ConfigReader): Gpt2Config {
   const hiddenSize = config.int("n_embd");
   const heads = config.int("n_head");
-  const layers = config.int("n_layer");
+  const layers = config.int("n_layer", undefined, MAX_LAYERS);
   if (hiddenSize % heads !== 0) throw config.unsupported("n_head", `a divisor of n_embd ${hiddenSize}`);
   return {
     layers,
@@ -42,10 +49,10 @@ class Gpt2Compiler {
   readonly config: ConfigReader;
   readonly prefix: string;
 
-  constructor(config: ConfigReader, weights: WeightIndex) {
+  constructor(config: ConfigReader, weights: WeightIndex, options: CompileOptions) {
     this.config = config;
     this.c = readGpt2(config);
-    this.e = new Emitter(new Graph("gpt2"), weights, this.c.layers);
+    this.e = new Emitter(new Graph("gpt2"), weights, this.c.layers, options);
     this.prefix = weights.prefixOf(["transformer.", ""], "wte.weight");
   }
 
@@ -59,8 +66,8 @@ class Gpt2Compiler {
     let hidden = e.add("embedding", token, e.gatherRows("wpe.output", places, positions));
     for (let layer = 0; layer < c.layers; layer++) hidden = this.block(layer, hidden, inputs);
     hidden = e.layerNormAt("transformer.ln_f", hidden, c.hiddenSize, c.epsilon, `${this.prefix}ln_f`);
-    const head = e.weights.has("lm_head.weight") && !this.config.boolean("tie_word_embeddings", true);
-    decoderLogits(e, hidden, head ? e.weight("lm_head.weight", [c.vocabularySize, c.hiddenSize]) : words);
+    const tied = this.config.boolean("tie_word_embeddings", true);
+    decoderLogits(e, hidden, tied ? words : e.weight("lm_head.weight", [c.vocabularySize, c.hiddenSize]));
     return { graph: e.graph, sites: e.sites };
   }
 
@@ -146,5 +153,5 @@ export const gpt2: Family = {
   name: "gpt2",
   title: "GPT-2 and models of that layout",
   shape: readGpt2,
-  compile: (config, weights) => new Gpt2Compiler(config, weights).compile(),
+  compile: (config, weights, options = nothingOnDemand) => new Gpt2Compiler(config, weights, options).compile(),
 };

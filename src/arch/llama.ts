@@ -4,7 +4,15 @@ import { activationOf } from "./activations.ts";
 import type { ConfigReader } from "./config.ts";
 import { cachedAttention, type DecoderInputs, decoderInputs, decoderLogits, io } from "./decoder.ts";
 import { Emitter } from "./emitter.ts";
-import type { CompiledModel, Family, ModelShape } from "./family.ts";
+import {
+  type CompiledModel,
+  type CompileOptions,
+  type Family,
+  MAX_HEAD_SIZE,
+  MAX_LAYERS,
+  type ModelShape,
+  nothingOnDemand,
+} from "./family.ts";
 import { emitRotation, inverseFrequencies, type Rotation, rotate } from "./rotary.ts";
 import type { WeightIndex } from "./weights.ts";
 
@@ -23,8 +31,8 @@ function readLlama(config: ConfigReader): LlamaConfig {
   const hiddenSize = config.int("hidden_size");
   const heads = config.int("num_attention_heads");
   const kvHeads = config.int("num_key_value_heads", heads);
-  const headSize = config.int("head_dim", Math.floor(hiddenSize / heads));
-  const layers = config.int("num_hidden_layers");
+  const headSize = config.int("head_dim", Math.floor(hiddenSize / heads), MAX_HEAD_SIZE);
+  const layers = config.int("num_hidden_layers", undefined, MAX_LAYERS);
   if (heads % kvHeads !== 0) throw config.unsupported("num_key_value_heads", `a divisor of ${heads}`);
   const width = kvHeads * headSize;
   return {
@@ -50,10 +58,10 @@ class LlamaCompiler {
   readonly config: ConfigReader;
   readonly prefix: string;
 
-  constructor(config: ConfigReader, weights: WeightIndex) {
+  constructor(config: ConfigReader, weights: WeightIndex, options: CompileOptions) {
     this.config = config;
     this.c = readLlama(config);
-    this.e = new Emitter(new Graph("llama"), weights, this.c.layers);
+    this.e = new Emitter(new Graph("llama"), weights, this.c.layers, options);
     this.prefix = weights.prefixOf(["model.", ""], "embed_tokens.weight");
   }
 
@@ -65,8 +73,7 @@ class LlamaCompiler {
     let hidden = e.gatherRows("embed_tokens.output", embedding, inputs.ids);
     for (let layer = 0; layer < c.layers; layer++) hidden = this.block(layer, hidden, inputs, rotation);
     hidden = e.rms("model.norm", hidden, c.hiddenSize, c.epsilon, `${this.prefix}norm`);
-    const ownHead = !c.tied && e.weights.has("lm_head.weight");
-    decoderLogits(e, hidden, ownHead ? e.weight("lm_head.weight", [c.vocabularySize, c.hiddenSize]) : embedding);
+    decoderLogits(e, hidden, c.tied ? embedding : e.weight("lm_head.weight", [c.vocabularySize, c.hiddenSize]));
     return { graph: e.graph, sites: e.sites };
   }
 
@@ -151,5 +158,5 @@ export const llama: Family = {
   name: "llama",
   title: "LLaMA 1, 2, 3, SmolLM and models of that layout",
   shape: readLlama,
-  compile: (config, weights) => new LlamaCompiler(config, weights).compile(),
+  compile: (config, weights, options = nothingOnDemand) => new LlamaCompiler(config, weights, options).compile(),
 };

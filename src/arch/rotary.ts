@@ -1,4 +1,5 @@
 /** Rotary position embeddings: frequencies from the config (plain, linear, llama3 scaling) and their nodes. */
+import { VeneError } from "../base/errors.ts";
 import { Tensor } from "../base/tensor.ts";
 import type { Value } from "../graph/ir.ts";
 import type { ConfigReader } from "./config.ts";
@@ -30,14 +31,23 @@ function llama3(frequencies: Float32Array, parameters: ConfigReader): Float32Arr
 
 /**
  * Inverse frequencies, one per pair of dimensions. Understands transformers 5 (`rope_parameters`) and 4 (`rope_theta`,
- * `rope_scaling`). Throws `config-unsupported` for other rope types.
+ * `rope_scaling`). Throws `config-unsupported` for other rope types, `checkpoint-invalid` for numbers that give none.
  */
 export function inverseFrequencies(config: ConfigReader, headSize: number): Float32Array {
   const modern = config.child("rope_parameters");
   const scaling = modern ?? config.child("rope_scaling");
   const theta = modern?.has("rope_theta") ? modern.number("rope_theta") : config.number("rope_theta", 10000);
   const plain = new Float32Array(headSize / 2).map((_, i) => 1 / Math.fround(theta ** ((2 * i) / headSize)));
-  if (scaling === undefined) return plain;
+  const frequencies = scaling === undefined ? plain : scaled(plain, scaling);
+  const bad = frequencies.find((frequency) => !(frequency > 0 && Number.isFinite(frequency)));
+  if (bad === undefined) return frequencies;
+  throw new VeneError("checkpoint-invalid", `the config's rope parameters give the frequency ${bad}`, {
+    hint: "rope_theta and the factors of its scaling must be positive",
+    details: { theta, frequency: bad },
+  });
+}
+
+function scaled(plain: Float32Array, scaling: ConfigReader): Float32Array {
   const key = scaling.has("rope_type") ? "rope_type" : "type";
   const type = scaling.string(key, "default");
   const scale = Object.hasOwn(ropeTypes, type) ? ropeTypes[type] : undefined;

@@ -11,6 +11,8 @@ export interface Place {
   readonly value: string;
   readonly width: number;
   readonly heads?: { readonly count: number; readonly size: number };
+  /** Attention weights: to be read only, and as wide as heads x positions attended to, which varies; `width` is then 0. */
+  readonly attention?: { readonly heads: number };
 }
 
 type Side = "input" | "output";

@@ -22,7 +22,7 @@ export async function writeFileWith(path: string, fill: (handle: FileHandle) => 
     }
     await rename(temporary, path);
   } catch (cause) {
-    await rm(temporary, { force: true });
+    await removeTraces(temporary);
     throw asWriteFailure(path, cause);
   }
 }
@@ -51,7 +51,7 @@ export async function writeFolderAtomic(path: string, fill: (staging: string) =>
     }
     if (replaced) await rm(aside, { recursive: true, force: true });
   } catch (cause) {
-    await rm(staging, { recursive: true, force: true });
+    await removeTraces(staging);
     throw asWriteFailure(path, cause);
   }
 }
@@ -64,6 +64,11 @@ async function renameIfThere(from: string, to: string): Promise<boolean> {
     if (systemCodeOf(cause) === "ENOENT") return false;
     throw cause;
   }
+}
+
+/** What stopped the writing is what is reported, even where cleaning up fails for the same reason. */
+async function removeTraces(path: string): Promise<void> {
+  await rm(path, { recursive: true, force: true }).catch(() => undefined);
 }
 
 /** A VeneError passes through (the content was at fault, not the disk); anything else is the disk's. */

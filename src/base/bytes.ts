@@ -1,5 +1,5 @@
 /** ByteSource: the one way parsers read, so that a file, a buffer in memory and later an HTTP range are the same to them. */
-import { type FileHandle, open } from "node:fs/promises";
+import { constants, type FileHandle, open } from "node:fs/promises";
 import { messageOf, systemCodeOf, VeneError } from "./errors.ts";
 
 export interface ByteSource {
@@ -80,9 +80,12 @@ function checkRange(name: string, size: number, start: number, end: number): voi
   }
 }
 
+/** Without O_NONBLOCK (absent on Windows) opening a named pipe would wait for a writer for ever. */
+const READ_ONLY = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
+
 async function openForReading(path: string): Promise<FileHandle> {
   try {
-    return await open(path, "r");
+    return await open(path, READ_ONLY);
   } catch (cause) {
     const code = systemCodeOf(cause) === "ENOENT" ? "file-missing" : "file-unreadable";
     throw new VeneError(code, `cannot open ${path}: ${messageOf(cause)}`, { details: { path }, cause });

@@ -33,8 +33,9 @@ export class Builder {
     const outputs: { name: string; dtype: DType }[] = [];
     const taken = new Set<string>();
     for (const name of names) {
-      const free = this.graph.freeName(name);
-      outputs.push({ name: taken.has(free) ? `${free}.${taken.size}` : free, dtype });
+      let free = this.graph.freeName(name);
+      for (let i = 1; taken.has(free); i++) free = this.graph.freeName(`${name}.${i}`);
+      outputs.push({ name: free, dtype });
       taken.add(free);
     }
     return this.graph.addNode(op, inputs, outputs, attributes).outputs;

@@ -1,5 +1,6 @@
 /** Builds onnxruntime sessions for a checkpoint, instrumented at the points asked for, and keeps the ones worth keeping. */
 import { basename, dirname } from "node:path";
+import { layerOfAttentionWeight } from "../arch/attention-weights.ts";
 import type { Checkpoint } from "../arch/checkpoint.ts";
 import type { Family } from "../arch/family.ts";
 import { type CopyOptions, float32Weights } from "../arch/float32-copy.ts";
@@ -97,13 +98,17 @@ export class ModelSessions {
       this.#weights = undefined;
       throw error;
     });
-    const { graph } = this.#family.compile(this.#checkpoint.config, this.#checkpoint.weights);
+    const layers = points.map(({ value }) => layerOfAttentionWeight(value)).filter((layer) => layer !== undefined);
+    const options = { attentionWeights: new Set(layers) };
+    const { graph } = this.#family.compile(this.#checkpoint.config, this.#checkpoint.weights, options);
     instrument(graph, points);
     const bytes = serialiseGraph(graph, (name) => {
       const { file, start, end } = weights.entries.get(name)!;
       return { location: basename(file), offset: start, length: end - start };
     });
     const folder = dirname(weights.entries.get(this.#weightNames[0]!)!.file);
+    // Said beforehand, because creating a session blocks the event loop.
+    this.#copy.onProgress?.({ phase: "preparing a session", done: 0, unit: "items" });
     return Session.create(bytes, { weightsFolder: folder, threads: this.#threads });
   }
 

@@ -1,6 +1,6 @@
 /** A base model ready to run: loadModel, and what everything else asks of a model. */
 import { createHash } from "node:crypto";
-import { basename } from "node:path";
+import { basename, resolve } from "node:path";
 import { type Checkpoint, openCheckpoint } from "../arch/checkpoint.ts";
 import { familyOf } from "../arch/families.ts";
 import type { Family, ModelShape } from "../arch/family.ts";
@@ -38,6 +38,15 @@ export async function loadModel(folder: string, options: LoadModelOptions = {}):
   return new Model(checkpoint, family, { tokenizer, chatTemplate }, options);
 }
 
+/** Longest name that a manifest records. */
+const MAX_NAME = 200;
+
+/** The name in the config where it is a usable one, else the folder's. */
+function nameOf({ config, folder }: Checkpoint): string {
+  const name = config.has("_name_or_path") ? config.string("_name_or_path") : "";
+  return name.length > 0 && name.length <= MAX_NAME ? name : basename(resolve(folder));
+}
+
 interface Language {
   readonly tokenizer: Tokenizer | undefined;
   readonly chatTemplate: ChatTemplate | undefined;
@@ -61,13 +70,15 @@ export class Model {
   constructor(checkpoint: Checkpoint, family: Family, language: Language, options: LoadModelOptions) {
     const { config, generation } = checkpoint;
     this.folder = checkpoint.folder;
-    this.name = config.has("_name_or_path") ? config.string("_name_or_path") : basename(checkpoint.folder);
+    this.name = nameOf(checkpoint);
     this.architecture = family.name;
     this.shape = family.shape(config);
     this.tokenizer = language.tokenizer;
     this.chatTemplate = language.chatTemplate;
     this.eosTokenIds = (generation?.has("eos_token_id") ? generation : config).ids("eos_token_id");
-    this.padTokenId = config.ids("pad_token_id")[0] ?? this.eosTokenIds[0] ?? 0;
+    const pad = config.ids("pad_token_id")[0] ?? this.eosTokenIds[0] ?? 0;
+    // What padding consists of never matters, but it must be a row of the embedding.
+    this.padTokenId = pad < this.shape.vocabularySize ? pad : 0;
     this.#checkpoint = checkpoint;
     this.#sessions = new ModelSessions(
       checkpoint,

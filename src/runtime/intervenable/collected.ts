@@ -14,7 +14,8 @@ export function collectedTensor(
   batch: PromptBatch,
 ): Tensor {
   const { place, entry } = resolved;
-  const split = entry.site.unit === "pos" ? undefined : place.heads;
+  const split = headsOf(resolved, batch);
+  const width = place.attention === undefined ? place.width : place.attention.heads * batch.columns;
   const context = { layout: batch, promptColumns: batch.columns };
   const rows = Array.from({ length: batch.rows }, (_, row) => {
     if (cells === undefined) return { columns: [...new Array(batch.columns).keys()], heads: undefined };
@@ -26,18 +27,24 @@ export function collectedTensor(
   if (rows.some((row) => row.columns.length !== columns || (row.heads?.length ?? heads) !== heads)) {
     throw new VeneError("locations-invalid", `${entry.key}: rows collect different numbers of units`);
   }
-  const size = split?.size ?? place.width;
+  const size = split?.size ?? width;
   const out = new Float32Array(batch.rows * heads * columns * size);
   let at = 0;
   rows.forEach((row, r) => {
     for (let h = 0; h < heads; h++) {
       const offset = split === undefined ? 0 : (row.heads?.[h] ?? h) * size;
       for (const column of row.columns) {
-        const start = (r * batch.columns + column) * place.width + offset;
+        const start = (r * batch.columns + column) * width + offset;
         out.set(values.subarray(start, start + size), at);
         at += size;
       }
     }
   });
   return Tensor.float32(split === undefined ? [batch.rows, columns, size] : [batch.rows, heads, columns, size], out);
+}
+
+/** How a row is cut into heads: attention weights always are, each head as wide as the batch. */
+function headsOf({ place, entry }: Resolved, batch: PromptBatch): { count: number; size: number } | undefined {
+  if (place.attention !== undefined) return { count: place.attention.heads, size: batch.columns };
+  return entry.site.unit === "pos" ? undefined : place.heads;
 }

@@ -74,6 +74,11 @@ function resolve(entry: Intervention, artefact: Artefact, model: Model): Resolve
       },
     );
   }
+  if (place.attention !== undefined && !kind.collects) {
+    throw new VeneError("intervention-invalid", `${entry.key}: attention weights can be collected, not changed`, {
+      hint: "intervene on attention_value_output, or on query_output and key_output",
+    });
+  }
   const tensor = tensorOf(artefact, entry, "source");
   const constant = tensor === undefined ? undefined : constantOf(entry, tensor, place);
   const needsSource = kind.affine.gain !== 0 && constant === undefined;

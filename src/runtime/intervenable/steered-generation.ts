@@ -42,6 +42,16 @@ export function policyRules(
 /** A plan over finished rules. Rules of collecting interventions say what is kept. */
 export function planOf(context: PlanContext, rules: readonly Rule[]): SteeringPlan {
   const { resolved, layout, indices } = context;
+  const weights = resolved.find(({ place }) => place.attention !== undefined);
+  if (weights !== undefined) {
+    throw new VeneError(
+      "intervention-invalid",
+      `${weights.entry.key}: attention weights are not collected while generating`,
+      {
+        hint: "use collect or forward on prompt and answer",
+      },
+    );
+  }
   const collecting = rules.filter(({ index }) => resolved[index]!.kind.collects);
   const editing = rules.filter(({ index }) => !resolved[index]!.kind.collects);
   const kept = layout.columnsOf.map(() => new Map<string, CollectedRow[]>());
