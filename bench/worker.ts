@@ -1,5 +1,4 @@
 /** One side of a benchmark in a process of its own, so that memory is its own and sides can take turns. Talks over IPC. */
-import { readFileSync } from "node:fs";
 import { IntervenableModel, loadModel, type Model } from "../src/index.ts";
 import type { SideRequest, SideResult } from "./protocol.ts";
 
@@ -40,12 +39,11 @@ async function measure(request: SideRequest): Promise<SideResult> {
   const options = { maxNewTokens: request.newTokens, eosTokenIds: [] };
   const who = request.steer ? steering! : model;
   const { tokens, timings } = await who.generate(prompt, options);
-  const status = readFileSync("/proc/self/status", "utf8");
   return {
     promptMs: timings.promptMs,
     decodeTokensPerSecond: ((tokens.length - 1) / timings.decodeMs) * 1000,
     readyMs,
-    peakRssMb: Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024,
+    peakRssMb: process.resourceUsage().maxRSS / 1024,
   };
 }
 

@@ -3,12 +3,14 @@
 export type { Place } from "./arch/sites.ts";
 export type { Artefact } from "./artefact/artefact.ts";
 export { type ImportVectorsOptions, importVectorDict } from "./artefact/import-vectors.ts";
+export { writePyvene } from "./artefact/pyvene-write.ts";
 export { type ReadArtefact, readArtefact, writeArtefact } from "./artefact/read.ts";
 export type { DType } from "./base/dtype.ts";
 export { type ErrorCode, errorCodes } from "./base/error-codes.ts";
 export { type ErrorDetails, VeneError } from "./base/errors.ts";
 export type { ProgressEvent, ProgressListener } from "./base/progress.ts";
 export { Tensor } from "./base/tensor.ts";
+export { type TensorFile, withTensorFile } from "./formats/tensor-file.ts";
 export type { ChatMessage } from "./runtime/chat.ts";
 export type {
   CollectedRow,

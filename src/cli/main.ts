@@ -1,0 +1,39 @@
+#!/usr/bin/env node
+/** The executable: the process's own streams and signals around runCli. */
+import { exitCodes } from "./exit-codes.ts";
+import type { CliIo, Interrupt, Output } from "./io.ts";
+import { runCli } from "./run.ts";
+
+function output(stream: NodeJS.WriteStream): Output {
+  // A reader that has seen enough (head) is no failure.
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit(exitCodes.ok);
+    throw error;
+  });
+  return { isTerminal: stream.isTTY === true, write: (text) => void stream.write(text) };
+}
+
+function interrupt(): Interrupt {
+  const controller = new AbortController();
+  const onInterrupt = () => {
+    if (controller.signal.aborted) process.exit(exitCodes.interrupted);
+    controller.abort();
+  };
+  const letGo = () => void process.off("SIGINT", onInterrupt);
+  const hold = () => {
+    letGo();
+    process.on("SIGINT", onInterrupt);
+  };
+  return { signal: controller.signal, hold, letGo };
+}
+
+const io: CliIo = {
+  stdin: process.stdin,
+  stdinIsTerminal: process.stdin.isTTY === true,
+  stdout: output(process.stdout),
+  stderr: output(process.stderr),
+  env: process.env,
+  interrupt: interrupt(),
+};
+
+process.exitCode = await runCli(process.argv.slice(2), io);
