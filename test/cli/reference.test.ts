@@ -9,8 +9,8 @@ test("docs/cli.md has the help of every command (UPDATE_GOLDEN=1 rewrites it)", 
     .map(([, name]) => name!)
     .filter((name) => name !== "help");
   expect(commands).toEqual(expect.arrayContaining(["generate", "inspect", "convert", "demo"]));
-  const pages = [["vene", overview.out] as const];
-  for (const name of commands) pages.push([`vene ${name}`, (await vene([name, "--help"])).out] as const);
+  const pages: [title: string, help: string][] = [["vene", overview.out]];
+  for (const name of commands) pages.push([`vene ${name}`, (await vene([name, "--help"])).out]);
   const sections = pages.map(([title, help]) => `## ${title}\n\n\`\`\`text\n${help.trim()}\n\`\`\`\n`);
   expectGolden(
     "docs/cli.md",
