@@ -7,6 +7,8 @@ import type { WeightIndex } from "./weights.ts";
 /** Far above any real model: beyond these a config is refused before anything is allocated by its numbers. */
 export const MAX_LAYERS = 10_000;
 export const MAX_HEAD_SIZE = 65_536;
+/** A longer context than this is taken for this one. */
+export const MAX_CONTEXT = 2 ** 24;
 
 /** The numbers other rooms need of a config. */
 export interface ModelShape {

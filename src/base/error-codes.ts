@@ -45,7 +45,7 @@ export const errorCodes = {
   "prompt-invalid": "A prompt is empty, ragged, or has token ids outside the vocabulary.",
   "context-length": "Prompt and new tokens exceed what the model was made for.",
   "generation-invalid": "A generation option is out of range.",
-  "runtime-failed": "onnxruntime refused a graph or a run.",
+  "runtime-failed": "onnxruntime refused a graph or a run, or the numbers it computed overflowed.",
   released: "The model was released and then used.",
 } as const;
 

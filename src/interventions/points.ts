@@ -80,7 +80,9 @@ export function instrument(graph: Graph, points: readonly Point[]): Lanes {
       const keep = kept[i];
       const old = keep === undefined ? x : builder.mul(`edit.${i}.kept`, x, keep);
       const delta = added[i];
-      return delta === undefined ? old : builder.add(`edit.${i}.edited`, old, delta);
+      if (delta !== undefined) return builder.add(`edit.${i}.edited`, old, delta);
+      // A point that only reads must still come before the next point's edit.
+      return point.read && old === x ? builder.identity(`read.${i}.passed`, x) : old;
     });
   });
   return lanes;

@@ -60,6 +60,8 @@ export async function* generateRows(
 
 function checkedLength(model: Model, prompts: readonly (readonly number[])[], options: GenerateOptions): number {
   checkSampling(options);
+  checkList("stop", "a list of texts", options.stop, (item) => typeof item === "string");
+  checkList("eosTokenIds", "a list of token ids", options.eosTokenIds, Number.isSafeInteger);
   const wanted = options.maxNewTokens ?? DEFAULT_NEW_TOKENS;
   if (!Number.isSafeInteger(wanted) || wanted < 1) {
     throw new VeneError("generation-invalid", `maxNewTokens is ${wanted}, it must be a whole number above 0`);
@@ -77,6 +79,18 @@ function checkedLength(model: Model, prompts: readonly (readonly number[])[], op
     );
   }
   return Math.min(wanted, room);
+}
+
+function checkList(
+  name: "stop" | "eosTokenIds",
+  expected: string,
+  list: unknown,
+  holds: (item: unknown) => boolean,
+): void {
+  if (list === undefined || (Array.isArray(list) && list.every(holds))) return;
+  throw new VeneError("generation-invalid", `${name} is ${JSON.stringify(list)}, it must be ${expected}`, {
+    details: { name },
+  });
 }
 
 function createRow(model: Model, prompt: readonly number[], options: GenerateOptions): Row {

@@ -5,6 +5,8 @@ import type { Feed, Result } from "./ort.ts";
 
 /** Spare room that a batch's buffers grow by; for one row the buffer is read exactly up to its length, so spare room is free. */
 const GROWTH = 64;
+/** Tokens that a single row's buffers are made for at first: what is foreseen may be far more than what comes. */
+const FIRST = 2048;
 
 interface Lane {
   readonly input: string;
@@ -19,19 +21,21 @@ interface Lane {
  */
 export class KvCache {
   readonly batch: number;
+  readonly #expected: number;
   readonly #lanes: readonly Lane[];
   #length = 0;
   #capacity = 0;
 
-  /** `expected`: tokens per row foreseen, so that a single row's buffer is allocated once. */
+  /** `expected`: most tokens per row, so that a single row's buffer is rarely allocated anew. */
   constructor(shape: ModelShape, batch: number, expected: number) {
     this.batch = batch;
+    this.#expected = expected;
     const empty = new Float32Array(0);
     this.#lanes = shape.cache.flatMap(({ key, value }, layer) => [
       { input: io.pastKey(layer), output: io.stepKey(layer), width: key, data: empty },
       { input: io.pastValue(layer), output: io.stepValue(layer), width: value, data: empty },
     ]);
-    if (batch === 1) this.#reserve(expected);
+    if (batch === 1) this.#reserve(Math.min(expected, FIRST));
   }
 
   /** Tokens held per row. */
@@ -60,7 +64,7 @@ export class KvCache {
 
   /** Appends a step's outputs, `count` tokens per row. */
   append(results: Readonly<Record<string, Result>>, count: number): void {
-    if (this.#length + count > this.#capacity) this.#reserve(this.#length + count + (this.batch === 1 ? 0 : GROWTH));
+    if (this.#length + count > this.#capacity) this.#reserve(this.#grown(this.#length + count));
     for (const lane of this.#lanes) {
       const step = results[lane.output]!.data;
       for (let row = 0; row < this.batch; row++) {
@@ -72,6 +76,10 @@ export class KvCache {
       }
     }
     this.#length += count;
+  }
+
+  #grown(needed: number): number {
+    return this.batch === 1 ? Math.max(needed, Math.min(this.#expected, 2 * this.#capacity)) : needed + GROWTH;
   }
 
   #reserve(capacity: number): void {

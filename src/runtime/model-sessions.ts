@@ -67,8 +67,9 @@ export class ModelSessions {
       const indices = matchPoints(points, live.points);
       if (indices !== undefined) return this.#leaseOf(live, indices);
     }
-    await this.#dropBeyond(this.#keep() - 1);
-    const live: Live = { points, session: this.#create(points), leases: 0 };
+    // Registered before anything is waited for, so that others who ask now get this one.
+    const room = this.#dropBeyond(this.#keep() - 1);
+    const live: Live = { points, session: room.then(() => this.#create(points)), leases: 0 };
     this.#live.unshift(live);
     live.session.catch(() => this.#forget(live));
     return this.#leaseOf(
@@ -120,11 +121,11 @@ export class ModelSessions {
     return bytes > LARGE_MODEL_BYTES ? 1 : SESSIONS_OF_SMALL_MODEL;
   }
 
-  /** Releases the least recently used sessions that nobody is using. */
+  /** Releases the least recently used sessions that nobody is using; nobody gets them from the first moment on. */
   async #dropBeyond(count: number): Promise<void> {
     const idle = this.#live.filter((live) => live.leases === 0);
     const spare = Math.max(0, this.#live.length - count);
-    for (const live of idle.slice(Math.max(0, idle.length - spare))) await this.#drop(live);
+    await Promise.all(idle.slice(Math.max(0, idle.length - spare)).map((live) => this.#drop(live)));
   }
 
   async #drop(live: Live): Promise<void> {

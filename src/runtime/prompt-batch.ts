@@ -15,8 +15,7 @@ export interface PromptBatch {
 
 /** Ragged rows, padded on the left with `padId`. Throws `prompt-invalid` for empty rows or ids outside the vocabulary. */
 export function leftPadded(rows: readonly (readonly number[])[], padId: number, vocabulary: number): PromptBatch {
-  if (rows.length === 0) throw new VeneError("prompt-invalid", "there is no prompt");
-  const columns = Math.max(...rows.map((row) => row.length));
+  const columns = rows.reduce((longest, row) => Math.max(longest, row.length), 0);
   const mask = rows.map((row) => [
     ...new Array<number>(columns - row.length).fill(0),
     ...new Array<number>(row.length).fill(1),
@@ -31,7 +30,8 @@ export function rectangular(
   mask: readonly (readonly number[])[] | undefined,
   vocabulary: number,
 ): PromptBatch {
-  const columns = ids[0]?.length ?? 0;
+  if (ids.length === 0) throw new VeneError("prompt-invalid", "there is no prompt");
+  const columns = ids[0]!.length;
   const flat = new Int32Array(ids.length * columns);
   const real = new Uint8Array(ids.length * columns).fill(1);
   ids.forEach((row, r) => {

@@ -18,7 +18,7 @@ function isMessage(value: unknown): value is ChatMessage {
 
 /** Whether this is one prompt rather than a list of them. An empty list counts as one empty prompt. */
 export function isSinglePrompt(input: Prompt | readonly Prompt[]): input is Prompt {
-  if (typeof input === "string") return true;
+  if (typeof input === "string" || !Array.isArray(input)) return true;
   const first: unknown = input[0];
   return first === undefined || typeof first === "number" || isMessage(first);
 }
@@ -26,18 +26,18 @@ export function isSinglePrompt(input: Prompt | readonly Prompt[]): input is Prom
 /** Throws `prompt-invalid`, `tokenizer-missing` (text without a tokenizer), `chat-template`. */
 export function promptIds(prompt: Prompt, reader: PromptReader): number[] {
   if (typeof prompt === "string") return needTokenizer(reader).encode(prompt);
+  if (!Array.isArray(prompt)) throw notAPrompt();
   if (prompt.every((item): item is number => typeof item === "number")) return [...prompt];
-  if (!prompt.every(isMessage)) {
-    throw new VeneError(
-      "prompt-invalid",
-      "a prompt is neither text, nor token ids, nor messages with role and content",
-    );
-  }
+  if (!prompt.every(isMessage)) throw notAPrompt();
   const { chatTemplate } = reader;
   if (chatTemplate === undefined) {
     throw new VeneError("chat-template", "the model has no chat template", { hint: "give a plain prompt" });
   }
   return needTokenizer(reader).encode(chatTemplate(prompt), false);
+}
+
+function notAPrompt(): VeneError {
+  return new VeneError("prompt-invalid", "a prompt is neither text, nor token ids, nor messages with role and content");
 }
 
 function needTokenizer(reader: PromptReader): Tokenizer {

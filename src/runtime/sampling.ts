@@ -40,15 +40,26 @@ export function checkSampling(options: SamplingOptions): void {
   }
 }
 
-/** A sampler for one row. Rows of a batch get the same seed, so that a row does not depend on its mates. */
+/**
+ * A sampler for one row. Rows of a batch get the same seed, so that a row does not depend on its mates. It throws
+ * `runtime-failed` for logits that are not finite.
+ */
 export function createSampler(options: SamplingOptions): Sampler {
   const random = seededRandom(options.seed ?? Math.floor(Math.random() * 2 ** 48));
   const penalty = options.repetitionPenalty ?? 1;
   const greedy = (options.temperature ?? 0) === 0;
   return (logits, seen) => {
     const scores = penalty === 1 ? logits : penalised(logits, seen(), penalty);
-    return greedy ? argmax(scores) : draw(scores, options, random);
+    const best = argmax(scores);
+    if (!Number.isFinite(scores[best])) throw notFinite(scores[best]!);
+    return greedy ? best : draw(scores, scores[best]!, options, random);
   };
+}
+
+function notFinite(value: number): VeneError {
+  return new VeneError("runtime-failed", `the likeliest token's logit is ${value}`, {
+    hint: "an intervention drove the numbers beyond float32: lower its strength; without one the checkpoint is damaged",
+  });
 }
 
 /** Index of the largest value; the lowest of equals, as torch picks. */
@@ -67,14 +78,13 @@ function penalised(logits: Float32Array, seen: readonly number[], penalty: numbe
 /** Tokens e^-30 times as likely as the likeliest are never drawn; leaving them out early makes sorting cheap. */
 const NEGLIGIBLE = 30;
 
-function draw(logits: Float32Array, options: SamplingOptions, random: Random): number {
+function draw(logits: Float32Array, top: number, options: SamplingOptions, random: Random): number {
   const temperature = options.temperature!;
   const topK = options.topK ?? 0;
-  const top = logits[argmax(logits)]!;
   const floor = top - NEGLIGIBLE * temperature;
-  const ids = Array.from(logits.keys())
-    .filter((id) => logits[id]! >= floor)
-    .sort((a, b) => logits[b]! - logits[a]! || a - b);
+  const ids: number[] = [];
+  for (let id = 0; id < logits.length; id++) if (logits[id]! >= floor) ids.push(id);
+  ids.sort((a, b) => logits[b]! - logits[a]! || a - b);
   const candidates = topK > 0 ? ids.slice(0, topK) : ids;
   const weights = candidates.map((id) => Math.exp((logits[id]! - top) / temperature));
   const kept = nucleus(weights, options.topP ?? 1).filter((weight) => weight >= (options.minP ?? 0));

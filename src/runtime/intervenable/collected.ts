@@ -13,7 +13,7 @@ export function collectedTensor(
   cells: readonly Cells[] | undefined,
   batch: PromptBatch,
 ): Tensor {
-  const { place, entry } = resolved;
+  const { place, entry, columns: chosen } = resolved;
   const split = headsOf(resolved, batch);
   const width = place.attention === undefined ? place.width : place.attention.heads * batch.columns;
   const context = { layout: batch, promptColumns: batch.columns };
@@ -28,19 +28,22 @@ export function collectedTensor(
     throw new VeneError("locations-invalid", `${entry.key}: rows collect different numbers of units`);
   }
   const size = split?.size ?? width;
-  const out = new Float32Array(batch.rows * heads * columns * size);
+  const features = chosen?.length ?? size;
+  const out = new Float32Array(batch.rows * heads * columns * features);
   let at = 0;
   rows.forEach((row, r) => {
     for (let h = 0; h < heads; h++) {
       const offset = split === undefined ? 0 : (row.heads?.[h] ?? h) * size;
       for (const column of row.columns) {
         const start = (r * batch.columns + column) * width + offset;
-        out.set(values.subarray(start, start + size), at);
-        at += size;
+        const read = values.subarray(start, start + size);
+        out.set(chosen === undefined ? read : chosen.map((feature) => read[feature]!), at);
+        at += features;
       }
     }
   });
-  return Tensor.float32(split === undefined ? [batch.rows, columns, size] : [batch.rows, heads, columns, size], out);
+  const lead = split === undefined ? [batch.rows] : [batch.rows, heads];
+  return Tensor.float32([...lead, columns, features], out);
 }
 
 /** How a row is cut into heads: attention weights always are, each head as wide as the batch. */

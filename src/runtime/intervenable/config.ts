@@ -58,7 +58,7 @@ export function artefactOfConfig(config: IntervenableConfig, model: Model): Arte
   const representations: readonly RepresentationConfig[] = Array.isArray(list) ? list : [list];
   const parts = representations.map((representation) => ({
     kind: kindOf(representation.interventionType),
-    site: siteOfPyvene(representation.layer ?? 0, representation.component, representation.unit ?? "pos"),
+    site: siteOf(representation, model),
     maxUnits: representation.maxNumberOfUnits ?? 1,
     representation,
   }));
@@ -79,6 +79,13 @@ export function artefactOfConfig(config: IntervenableConfig, model: Model): Arte
     provenance: { ...config.provenance, tool: toolOfVene },
   };
   return makeArtefact(draft, tensors);
+}
+
+/** Located at once, so that a layer or module that this model lacks is refused as such. */
+function siteOf({ layer, component, unit }: RepresentationConfig, model: Model): Site {
+  const site = siteOfPyvene(layer ?? 0, component, unit ?? "pos");
+  model.sites.locate(site);
+  return site;
 }
 
 interface Place {

@@ -62,21 +62,21 @@ export class Forward {
     return this.#base;
   }
 
-  /** Rules for the base, after running the sources. Throws `sources-invalid`, `locations-invalid`. */
-  async rules(input: Omit<ForwardInput, "base">, mode: "parallel" | "serial"): Promise<Rule[]> {
+  /** Rules for the base, after running the sources, and the leg they follow. Throws `sources-invalid`, `locations-invalid`. */
+  async rules(input: Omit<ForwardInput, "base">, mode: "parallel" | "serial"): Promise<{ rules: Rule[]; leg: Leg }> {
     const groups = groupsOf(this.#resolved);
     const sources = this.#sources(input.sources, groups);
     if (mode === "serial" && sources.some((source) => typeof source === "object"))
       return this.#serialRules(input, groups, sources);
-    const leg = this.leg(input.unitLocations ?? null, ["sources->base", "base"]);
+    const leg = this.#parallelLeg(input.unitLocations ?? null);
     const rules = await Promise.all(
       groups.map((group, g) => this.#groupRules(group, leg, sources[g]!, this.#base, input, [])),
     );
-    return rules.flat();
+    return { rules: rules.flat(), leg };
   }
 
-  /** The leg that unit_locations has under one of the names; everything where there are none. Throws `locations-invalid`. */
-  leg(locations: UnitLocations | null, names: readonly string[]): Leg {
+  #parallelLeg(locations: UnitLocations | null): Leg {
+    const names = ["sources->base", "base"];
     const context = { units: this.#resolved.map(({ entry }) => entry.site.unit), rows: this.#base.rows };
     if (locations === null) return wholeLeg(context);
     const name = names.find((candidate) => Object.hasOwn(locations, candidate));
@@ -204,8 +204,9 @@ export class Forward {
     input: Omit<ForwardInput, "base">,
     groups: readonly (readonly number[])[],
     sources: readonly GroupSource[],
-  ): Promise<Rule[]> {
+  ): Promise<{ rules: Rule[]; leg: Leg }> {
     let active: Rule[] = [];
+    let leg: Leg | undefined;
     for (const [g, group] of groups.entries()) {
       const last = g === groups.length - 1;
       const target = last ? this.#base : sources[g + 1];
@@ -215,14 +216,25 @@ export class Forward {
           `serial mode needs a source for every group, source ${g + 1} is missing`,
         );
       }
-      const leg = this.#serialLeg(
+      const collecting = group.find((i) => this.#resolved[i]!.kind.collects);
+      if (!last && collecting !== undefined) {
+        const { key } = this.#resolved[collecting]!.entry;
+        throw new VeneError(
+          "intervention-invalid",
+          `${key}: serial mode collects on the base, in the last group only`,
+          {
+            hint: "give it the groupKey of the last group, or collect in parallel mode",
+          },
+        );
+      }
+      leg = this.#serialLeg(
         input.unitLocations ?? null,
         last ? `source_${g}->base` : `source_${g}->source_${g + 1}`,
         group,
       );
       active = await this.#groupRules(group, leg, sources[g]!, target, input, active);
     }
-    return active;
+    return { rules: active, leg: leg! };
   }
 
   /** In serial mode each leg lists the interventions of its own group only. */

@@ -15,7 +15,7 @@ export interface TokenBatch {
 export type BatchInput = Prompt | readonly Prompt[] | Tensor | TokenBatch;
 
 function isTokenBatch(input: BatchInput): input is TokenBatch {
-  return typeof input === "object" && "inputIds" in input;
+  return typeof input === "object" && input !== null && "inputIds" in input;
 }
 
 /** Ragged prompts are padded on the left; a TokenBatch keeps its own layout. Throws `prompt-invalid` and what encoding throws. */

@@ -3,7 +3,7 @@ import type { Artefact } from "../../artefact/artefact.ts";
 import { readArtefact, writeArtefact } from "../../artefact/read.ts";
 import { VeneError } from "../../base/errors.ts";
 import type { Tensor } from "../../base/tensor.ts";
-import type { TokensPolicy } from "../../spec/tokens.ts";
+import { checkTokensPolicy, type TokensPolicy } from "../../spec/tokens.ts";
 import { generateRows } from "../generate.ts";
 import { type GenerateOptions, type GenerationOf, type GenerationStream, streamOf } from "../generation-stream.ts";
 import type { Model } from "../model.ts";
@@ -79,9 +79,7 @@ export class IntervenableModel {
   /** pyvene's forward: the base with and without interventions. Throws `sources-invalid`, `locations-invalid` and others. */
   async forward(input: ForwardInput): Promise<ForwardResult> {
     const forward = new Forward(this.model, this.#resolved, input.base);
-    const { mode } = this.artefact.manifest;
-    const rules = await forward.rules(input, mode);
-    const leg = mode === "parallel" ? forward.leg(input.unitLocations ?? null, ["sources->base", "base"]) : undefined;
+    const { rules, leg } = await forward.rules(input, this.artefact.manifest.mode);
     const { logits, collected } = await forward.run(rules, leg);
     const result = { intervened: { logits }, collected };
     if (input.outputOriginalOutput === false) return result;
@@ -156,8 +154,7 @@ export class IntervenableModel {
       );
     }
     const forward = new Forward(this.model, this.#resolved, rows);
-    const rules = await forward.rules({ ...options, unitLocations }, this.artefact.manifest.mode);
-    const leg = forward.leg(unitLocations, Object.keys(unitLocations));
+    const { rules, leg } = await forward.rules({ ...options, unitLocations }, this.artefact.manifest.mode);
     return { rules: [...rules, ...collectRules(this.#resolved, leg.base, forward.batch)], batch: forward.batch };
   }
 }
@@ -180,7 +177,7 @@ function collectRules(
 }
 
 function policyOf({ entry }: Resolved, options: SteeredGenerateOptions): TokensPolicy {
-  if (options.tokens !== undefined) return options.tokens;
+  if (options.tokens !== undefined) return checkTokensPolicy(options.tokens);
   if (options.interveneOnPrompt === undefined) return entry.tokens;
   return { prompt: options.interveneOnPrompt ? "all" : "none", generated: "all" };
 }

@@ -65,6 +65,7 @@ function readSide(key: string, value: SideLocations, context: LocationContext): 
   const { units, rows } = context;
   if (value === null) return units.map(() => undefined);
   if (typeof value === "number") return units.map((unit) => repeat(flatCells(key, [value], unit), rows));
+  if (!Array.isArray(value)) throw invalid(key, `expected a number or a list, found ${JSON.stringify(value)}`);
   if (value.length > 0 && value.every((item) => typeof item === "number")) {
     return units.map((unit) => repeat(flatCells(key, value as number[], unit), rows));
   }

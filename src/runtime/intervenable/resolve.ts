@@ -22,6 +22,8 @@ export interface Resolved {
   readonly kind: KindImplementation;
   readonly place: Place;
   readonly constant: ConstantSource | undefined;
+  /** The manifest's `dimension`: features touched unless subspaces say otherwise, counted within a head; undefined = all. */
+  readonly columns: readonly number[] | undefined;
   /** Whether forward and generate must be given a source for it. */
   readonly needsSource: boolean;
   readonly point: Point;
@@ -84,7 +86,18 @@ function resolve(entry: Intervention, artefact: Artefact, model: Model): Resolve
   const needsSource = kind.affine.gain !== 0 && constant === undefined;
   const edit = kind.affine.keep === 0 ? "swap" : kind.affine.gain === 0 ? "none" : "add";
   const point: Point = { value: place.value, width: place.width, edit, read: kind.collects || needsSource };
-  return { entry, kind, place, constant, needsSource, point };
+  return { entry, kind, place, constant, columns: columnsOf(entry, place), needsSource, point };
+}
+
+function columnsOf({ key, dimension, site }: Intervention, place: Place): readonly number[] | undefined {
+  if (dimension === null || place.attention !== undefined) return undefined;
+  const width = site.unit === "pos" ? place.width : place.heads!.size;
+  if (typeof dimension === "number") return dimension >= width ? undefined : [...new Array(dimension).keys()];
+  const beyond = dimension.find((column) => column >= width);
+  if (beyond === undefined) return dimension;
+  throw new VeneError("intervention-invalid", `${key}: feature ${beyond} does not exist, there are ${width}`, {
+    details: { key, feature: beyond, width },
+  });
 }
 
 function constantOf(entry: Intervention, tensor: Tensor, place: Place): ConstantSource {

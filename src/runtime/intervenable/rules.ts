@@ -2,7 +2,7 @@
 import { checkPairing, type ExpandedCells, expandCells, type RuleContext } from "./cells.ts";
 import type { Cells } from "./locations.ts";
 import type { Resolved } from "./resolve.ts";
-import { partKey, type SourceReader, Vectors, wholePart } from "./vectors.ts";
+import { partKey, partOf, type SourceReader, Vectors } from "./vectors.ts";
 
 /** One edit at all cells marked in `touches` ([rows x columns] of the layout), with one strength per row. */
 export interface Rule {
@@ -30,7 +30,8 @@ export interface RuleSides {
 /** The rule of an intervention without run-time source at the cells of a mask, all heads alike. */
 export function maskRule(resolved: Resolved, index: number, touches: Uint8Array, strengths: readonly number[]): Rule {
   const vectors = new Vectors(resolved);
-  return { index, add: vectors.constant(wholePart), clear: vectors.clear(wholePart), touches, strengths };
+  const part = partOf(resolved, undefined, resolved.columns);
+  return { index, add: vectors.constant(part), clear: vectors.clear(part), touches, strengths };
 }
 
 /** Rules of one intervention at explicit cells per row. Throws `locations-invalid`, `sources-invalid`, `intervention-invalid`. */
@@ -48,7 +49,7 @@ export function cellRules(
     const base = expandCells(sides.base[row]!, context, row, resolved);
     const source = sides.source?.cells[row] ?? base;
     checkPairing(resolved, base, source);
-    const part = { heads: base.heads, columns: sides.columns?.[row] };
+    const part = partOf(resolved, base.heads, sides.columns?.[row]);
     base.positions.forEach((position, unit) => {
       const cell = { ...part, row, unit, units: base.positions.length, source };
       const add = vectors.at(sides.source?.read, cell);

@@ -67,14 +67,16 @@ export function planOf(context: PlanContext, rules: readonly Rule[]): SteeringPl
       const rows = rowsRead(from, to);
       for (const rule of collecting) {
         const wanted = new Set(touchedRows(rule.touches, layout, from, to));
-        const { entry, place } = resolved[rule.index]!;
+        const { entry, place, columns } = resolved[rule.index]!;
+        const features = entry.site.unit === "pos" ? columns : undefined;
         const values = reads.get(indices[rule.index]!)!;
         rows.forEach((flat, i) => {
           if (!wanted.has(flat)) return;
           const row = Math.floor(flat / (to - from));
           const position = layout.columnsOf[row]!.indexOf(from + (flat % (to - from)));
           const list = kept[row]!.get(entry.key) ?? [];
-          list.push({ position, values: values.slice(i * place.width, (i + 1) * place.width) });
+          const read = values.slice(i * place.width, (i + 1) * place.width);
+          list.push({ position, values: features === undefined ? read : Float32Array.from(features, (f) => read[f]!) });
           kept[row]!.set(entry.key, list);
         });
       }

@@ -5,13 +5,13 @@ import type { Resolved } from "./resolve.ts";
 /** Per intervention: per row the indices or part numbers, or null for all features. */
 export type Subspaces = readonly (readonly (readonly number[])[] | null)[];
 
-/** Feature indices per row; undefined = all. Throws `intervention-invalid` for a part that does not exist. */
+/** Feature indices per row; undefined = all. Without subspaces the intervention's own dimension holds. Throws `intervention-invalid` for a part that does not exist. */
 export function columnsOfSubspaces(
-  { entry }: Resolved,
+  { entry, columns }: Resolved,
   subspaces: readonly (readonly number[])[] | null,
   rows: number,
 ): readonly (readonly number[])[] | undefined {
-  if (subspaces === null) return undefined;
+  if (subspaces === null) return columns === undefined ? undefined : new Array<readonly number[]>(rows).fill(columns);
   const perRow = subspaces.length === 1 ? new Array<readonly number[]>(rows).fill(subspaces[0]!) : subspaces;
   if (perRow.length !== rows) {
     throw new VeneError(

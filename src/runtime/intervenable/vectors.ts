@@ -12,7 +12,11 @@ export interface Part {
   readonly columns: readonly number[] | undefined;
 }
 
-export const wholePart: Part = { heads: undefined, columns: undefined };
+/** Features of a place that is read by heads are counted within each: naming features there is naming them in all heads. */
+export function partOf({ entry, place }: Resolved, heads: Part["heads"], columns: Part["columns"]): Part {
+  if (heads !== undefined || columns === undefined || entry.site.unit === "pos") return { heads, columns };
+  return { heads: [...new Array(place.heads!.count).keys()], columns };
+}
 
 interface CellAddress extends Part {
   readonly row: number;
