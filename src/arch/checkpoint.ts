@@ -1,5 +1,5 @@
 /** Opens a Hugging Face checkpoint folder: config, generation config, and the index of its safetensors. Reads headers only. */
-import { realpath } from "node:fs/promises";
+import { realpath, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { readSmallFile, withFile } from "../base/bytes.ts";
 import { VeneError } from "../base/errors.ts";
@@ -23,6 +23,7 @@ export interface Checkpoint {
 
 /** Throws `checkpoint-invalid`, `weights-missing` (a shard is absent), `safetensors-invalid`. */
 export async function openCheckpoint(folder: string): Promise<Checkpoint> {
+  await checkFolder(folder);
   const config = await readConfig(folder, "config.json");
   if (config === undefined) {
     throw new VeneError("checkpoint-invalid", `${folder} has no config.json`, {
@@ -32,6 +33,15 @@ export async function openCheckpoint(folder: string): Promise<Checkpoint> {
   }
   const generation = await readConfig(folder, "generation_config.json");
   return { folder, config, generation, weights: await indexWeights(folder) };
+}
+
+async function checkFolder(folder: string): Promise<void> {
+  const status = typeof folder === "string" ? await stat(folder).catch(() => undefined) : undefined;
+  if (status?.isDirectory()) return;
+  throw new VeneError("file-missing", `there is no folder ${JSON.stringify(folder)}`, {
+    hint: "give the path of a downloaded checkpoint folder: this version does not load by Hub id",
+    details: { folder },
+  });
 }
 
 async function readConfig(folder: string, name: string): Promise<ConfigReader | undefined> {

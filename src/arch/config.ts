@@ -63,6 +63,12 @@ export class ConfigReader {
     return this.has(key) ? new ConfigReader(this.#fields[key], `${this.#path}: ${key}`) : undefined;
   }
 
+  /** The whole config as JSON with sorted keys, without the named fields: equal for equal configs. */
+  canonical(without: readonly string[]): string {
+    const kept = Object.entries(this.#fields).filter(([key]) => !without.includes(key));
+    return JSON.stringify(sorted(Object.fromEntries(kept)));
+  }
+
   /** The refusal of a value that is well-formed but not something the family's compiler does. */
   unsupported(key: string, supported: string): VeneError {
     const found = JSON.stringify(this.#fields[key]);
@@ -86,4 +92,11 @@ export class ConfigReader {
       },
     );
   }
+}
+
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (!isObject(value)) return value;
+  const entries = Object.entries(value).map(([key, inner]): [string, unknown] => [key, sorted(inner)]);
+  return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
 }

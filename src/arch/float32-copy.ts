@@ -27,7 +27,7 @@ type Named = readonly [string, WeightEntry];
 
 /**
  * An index of the same tensors where every entry is float32 and all files lie in one folder. Converted files appear whole
- * or not at all; a damaged or stale one is made again. Throws `weights-missing`, `tensor-invalid`, `write-failed`, `aborted`.
+ * or not at all; one that is cut short or stale is made again. Throws `weights-missing`, `tensor-invalid`, `write-failed`, `aborted`.
  */
 export async function float32Weights(
   index: WeightIndex,

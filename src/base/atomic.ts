@@ -12,7 +12,7 @@ function temporaryBeside(path: string): string {
 export async function writeFileWith(path: string, fill: (handle: FileHandle) => Promise<void>): Promise<void> {
   const temporary = temporaryBeside(path);
   try {
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     const handle = await open(temporary, "wx");
     try {
       await fill(handle);
@@ -40,19 +40,47 @@ export async function writeFolderAtomic(path: string, fill: (staging: string) =>
   const staging = temporaryBeside(path);
   const aside = temporaryBeside(path);
   try {
-    await mkdir(staging, { recursive: true });
+    await makeFolder(staging);
     await fill(staging);
-    const replaced = await renameIfThere(path, aside);
-    try {
-      await rename(staging, path);
-    } catch (cause) {
-      if (replaced) await rename(aside, path);
-      throw cause;
+    for (let tries = 1; !(await replaceFolder(staging, path, aside)); tries++) {
+      if (tries === MAX_TRIES) throw new Error(`other processes kept writing it`);
     }
-    if (replaced) await rm(aside, { recursive: true, force: true });
   } catch (cause) {
     await removeTraces(staging);
     throw asWriteFailure(path, cause);
+  }
+}
+
+/** Others may put a folder in place between our two renames; then it is moved aside in turn. */
+const MAX_TRIES = 20;
+
+/** False when another process got there first. */
+async function replaceFolder(staging: string, path: string, aside: string): Promise<boolean> {
+  const replaced = await renameIfThere(path, aside);
+  try {
+    await rename(staging, path);
+  } catch (cause) {
+    const taken = systemCodeOf(cause) === "ENOTEMPTY" || systemCodeOf(cause) === "EEXIST";
+    if (replaced && taken) await rm(aside, { recursive: true, force: true });
+    else if (replaced) await rename(aside, path);
+    if (taken) return false;
+    throw cause;
+  }
+  if (replaced) await rm(aside, { recursive: true, force: true });
+  return true;
+}
+
+/** Level by level: node's own recursive mkdir runs for ever where a parent refuses children, as /proc does. */
+async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path);
+  } catch (cause) {
+    if (systemCodeOf(cause) === "EEXIST") return;
+    if (systemCodeOf(cause) !== "ENOENT" || dirname(path) === path) throw cause;
+    await makeFolder(dirname(path));
+    await mkdir(path).catch((again: unknown) => {
+      if (systemCodeOf(again) !== "EEXIST") throw again;
+    });
   }
 }
 

@@ -13,16 +13,19 @@ function output(stream: NodeJS.WriteStream): Output {
   return { isTerminal: stream.isTTY === true, write: (text) => void stream.write(text) };
 }
 
+/** Ctrl-C, a service manager's stop, a closed terminal: all end the work in order. */
+const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
 function interrupt(): Interrupt {
   const controller = new AbortController();
   const onInterrupt = () => {
     if (controller.signal.aborted) process.exit(exitCodes.interrupted);
     controller.abort();
   };
-  const letGo = () => void process.off("SIGINT", onInterrupt);
+  const letGo = () => signals.forEach((name) => void process.off(name, onInterrupt));
   const hold = () => {
     letGo();
-    process.on("SIGINT", onInterrupt);
+    for (const name of signals) process.on(name, onInterrupt);
   };
   return { signal: controller.signal, hold, letGo };
 }

@@ -1,5 +1,6 @@
 /** Chat messages to prompt text by the model's own Jinja template. */
 import { join } from "node:path";
+import { type Context, createContext, Script } from "node:vm";
 import { readSmallFile } from "../base/bytes.ts";
 import { messageOf, VeneError } from "../base/errors.ts";
 import type { Tokenizer } from "./tokenizer.ts";
@@ -21,15 +22,33 @@ export async function openChatTemplate(folder: string, tokenizer: Tokenizer): Pr
   const template = attempt("does not parse", () => new Template(source));
   return (messages) =>
     attempt("fails on these messages", () =>
-      template.render({
-        messages,
-        add_generation_prompt: true,
-        bos_token: tokenizer.specialToken("bos_token") ?? "",
-        eos_token: tokenizer.specialToken("eos_token") ?? "",
-        pad_token: tokenizer.specialToken("pad_token") ?? "",
-        unk_token: tokenizer.specialToken("unk_token") ?? "",
-      }),
+      withinTime(() =>
+        template.render({
+          messages,
+          add_generation_prompt: true,
+          bos_token: tokenizer.specialToken("bos_token") ?? "",
+          eos_token: tokenizer.specialToken("eos_token") ?? "",
+          pad_token: tokenizer.specialToken("pad_token") ?? "",
+          unk_token: tokenizer.specialToken("unk_token") ?? "",
+        }),
+      ),
     );
+}
+
+/** Templates come with models: one that loops for ever, or builds without end, must not take the process with it. */
+const RENDER_MS = 2000;
+
+let timed: { readonly context: Context; readonly script: Script } | undefined;
+
+/** Runs `work`, ending it after a time limit, which only a script of node:vm can have. */
+function withinTime<T>(work: () => T): T {
+  timed ??= { context: createContext({}), script: new Script("work()") };
+  timed.context["work"] = work;
+  try {
+    return timed.script.runInContext(timed.context, { timeout: RENDER_MS }) as T;
+  } finally {
+    timed.context["work"] = undefined;
+  }
 }
 
 function attempt<T>(what: string, work: () => T): T {

@@ -11,6 +11,8 @@ import { type StepResult, TokenRun } from "./token-run.ts";
 
 /** Tokens per prompt step over all rows: bounds the memory of a long prompt without slowing it. */
 const CHUNK_TOKENS = 1024;
+/** Numbers that a step's edits may take in all, which counts for many wide points. */
+const CHUNK_EDITS = 1 << 25;
 const DEFAULT_NEW_TOKENS = 64;
 
 interface Row {
@@ -119,7 +121,8 @@ async function readPrompt(
   plan: SteeringPlan | undefined,
   signal: AbortSignal | undefined,
 ): Promise<StepResult> {
-  const chunk = Math.max(1, Math.floor(CHUNK_TOKENS / prompt.rows));
+  const rows = Math.min(CHUNK_TOKENS, Math.floor(CHUNK_EDITS / Math.max(1, run.editWidth)));
+  const chunk = Math.max(1, Math.floor(rows / prompt.rows));
   for (;;) {
     throwIfAborted(signal);
     const from = run.done;

@@ -14,6 +14,19 @@ export interface GenerateOptions extends SamplingOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+export const generateOptionNames = [
+  "maxNewTokens",
+  "stop",
+  "eosTokenIds",
+  "signal",
+  "temperature",
+  "topK",
+  "topP",
+  "minP",
+  "repetitionPenalty",
+  "seed",
+] as const satisfies readonly (keyof GenerateOptions)[];
+
 export type FinishReason = "eos" | "stop" | "length";
 
 export interface Generation {
@@ -50,7 +63,8 @@ export interface GenerationPiece {
  * Starts when first awaited or iterated, and runs once: iterating and then awaiting gives the pieces, then the result.
  * Breaking out of the iteration stops the work.
  */
-export class GenerationStream<T> implements PromiseLike<T>, AsyncIterable<GenerationPiece> {
+export class GenerationStream<T> implements Promise<T>, AsyncIterable<GenerationPiece> {
+  readonly [Symbol.toStringTag] = "GenerationStream";
   readonly #start: () => AsyncGenerator<GenerationPiece, readonly Generation[]>;
   readonly #shape: (generations: readonly Generation[]) => T;
   readonly #done: Promise<T>;
@@ -70,7 +84,11 @@ export class GenerationStream<T> implements PromiseLike<T>, AsyncIterable<Genera
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<GenerationPiece, void> {
-    if (this.#started) return;
+    if (this.#started) {
+      throw new VeneError("usage", "this generation was iterated or awaited before: it runs once", {
+        hint: "iterate first and then await, or call generate again",
+      });
+    }
     this.#started = true;
     try {
       this.#settle?.resolve(this.#shape(yield* this.#start()));
@@ -90,6 +108,14 @@ export class GenerationStream<T> implements PromiseLike<T>, AsyncIterable<Genera
   ): Promise<A | B> {
     if (!this.#started) void this.#drain();
     return this.#done.then(onFulfilled, onRejected);
+  }
+
+  catch<B = never>(onRejected?: ((reason: unknown) => B | PromiseLike<B>) | null): Promise<T | B> {
+    return this.then(undefined, onRejected);
+  }
+
+  finally(onFinally?: (() => void) | null): Promise<T> {
+    return this.then().finally(onFinally);
   }
 
   async #drain(): Promise<void> {

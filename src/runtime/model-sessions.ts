@@ -12,9 +12,15 @@ import { serialiseGraph } from "../graph/serialise.ts";
 import { instrument, type Lanes, lanesOf, type Point } from "../interventions/points.ts";
 import { Session } from "./ort.ts";
 
-/** A session holds its own packed copy of the weights: models above this size keep one session, smaller ones a few. */
-const LARGE_MODEL_BYTES = 128 << 20;
-const SESSIONS_OF_SMALL_MODEL = 4;
+export interface SessionLimits {
+  /** A session holds its own packed copy of the weights: models above this size keep one session, smaller ones a few. */
+  readonly largeBytes: number;
+  readonly sessionsOfSmallModel: number;
+  /** Widths, added up, that one session may gather from several interventions: beyond this, idle points start to cost. */
+  readonly gatheredWidth: number;
+}
+
+const usualLimits: SessionLimits = { largeBytes: 128 << 20, sessionsOfSmallModel: 4, gatheredWidth: 1 << 17 };
 
 /** A session in use. Nobody releases it before `done` is called. */
 export interface Lease {
@@ -41,11 +47,19 @@ export class ModelSessions {
   readonly #copy: CopyOptions;
   readonly #threads: number | undefined;
   readonly #weightNames: readonly string[];
+  readonly #limits: SessionLimits;
   #weights: Promise<WeightIndex> | undefined;
   #live: Live[] = [];
   #released = false;
 
-  constructor(checkpoint: Checkpoint, family: Family, copy: CopyOptions, threads: number | undefined) {
+  constructor(
+    checkpoint: Checkpoint,
+    family: Family,
+    copy: CopyOptions,
+    threads: number | undefined,
+    limits: Partial<SessionLimits> = {},
+  ) {
+    this.#limits = { ...usualLimits, ...limits };
     this.#checkpoint = checkpoint;
     this.#family = family;
     this.#copy = copy;
@@ -59,7 +73,8 @@ export class ModelSessions {
 
   /**
    * A session that can do what the points ask, leased until `done` is called. `indices[i]` is the session's point that
-   * serves points[i]. A live session with more points serves too, since points that get no edit change nothing.
+   * serves points[i]. A live session with more points serves too, since points that get no edit change nothing. Leases of
+   * different points that are held at once each have a session, and so a copy of the weights, until they are done.
    */
   async lease(points: readonly Point[]): Promise<Lease> {
     if (this.#released) throw new VeneError("released", "the model was released", { hint: "load it again" });
@@ -68,14 +83,12 @@ export class ModelSessions {
       if (indices !== undefined) return this.#leaseOf(live, indices);
     }
     // Registered before anything is waited for, so that others who ask now get this one.
+    const all = this.#keep() === 1 ? gathered(this.#live[0]?.points ?? [], points, this.#limits.gatheredWidth) : points;
     const room = this.#dropBeyond(this.#keep() - 1);
-    const live: Live = { points, session: room.then(() => this.#create(points)), leases: 0 };
+    const live: Live = { points: all, session: room.then(() => this.#create(all)), leases: 0 };
     this.#live.unshift(live);
     live.session.catch(() => this.#forget(live));
-    return this.#leaseOf(
-      live,
-      points.map((_, i) => i),
-    );
+    return this.#leaseOf(live, matchPoints(points, all)!);
   }
 
   async release(): Promise<void> {
@@ -89,6 +102,7 @@ export class ModelSessions {
     const session = await live.session;
     const done = () => {
       live.leases--;
+      if (this.#live.length > this.#keep()) void this.#dropBeyond(this.#keep());
     };
     return { session, points: live.points, lanes: lanesOf(live.points), indices, done };
   }
@@ -118,7 +132,7 @@ export class ModelSessions {
       const { shape } = this.#checkpoint.weights.entries.get(name)!;
       return sum + 4 * elementCount(shape);
     }, 0);
-    return bytes > LARGE_MODEL_BYTES ? 1 : SESSIONS_OF_SMALL_MODEL;
+    return bytes > this.#limits.largeBytes ? 1 : this.#limits.sessionsOfSmallModel;
   }
 
   /** Releases the least recently used sessions that nobody is using; nobody gets them from the first moment on. */
@@ -137,6 +151,20 @@ export class ModelSessions {
   #forget(live: Live): void {
     this.#live = this.#live.filter((other) => other !== live);
   }
+}
+
+/**
+ * The points of the session that is about to be replaced, and the wanted ones that it lacks: whoever goes back and forth
+ * between two interventions on a large model gets one session for both. Only the wanted ones when that would be too many.
+ */
+function gathered(before: readonly Point[], wanted: readonly Point[], most: number): readonly Point[] {
+  const all = [...before];
+  for (const point of wanted) {
+    if (matchPoints([point], before) === undefined) all.push(point);
+  }
+  const width = all.reduce((sum, point) => sum + point.width, 0);
+  const readable = all.every(({ value }) => layerOfAttentionWeight(value) === undefined);
+  return readable && width <= most && matchPoints(wanted, all) !== undefined ? all : wanted;
 }
 
 /**

@@ -1,22 +1,32 @@
 /** A base model ready to run: loadModel, and what everything else asks of a model. */
-import { createHash } from "node:crypto";
 import { basename, resolve } from "node:path";
 import { type Checkpoint, openCheckpoint } from "../arch/checkpoint.ts";
 import { familyOf } from "../arch/families.ts";
 import type { Family, ModelShape } from "../arch/family.ts";
+import { fingerprintOf } from "../arch/fingerprint.ts";
 import type { SiteTable } from "../arch/sites.ts";
+import { throwIfAborted } from "../base/abort.ts";
 import type { Sha256 } from "../base/brands.ts";
+import { checkKeys } from "../base/known-keys.ts";
 import type { ProgressListener } from "../base/progress.ts";
 import type { Point } from "../interventions/points.ts";
 import { cacheFolder } from "./cache-folder.ts";
 import { type ChatTemplate, openChatTemplate } from "./chat.ts";
 import { generateRows } from "./generate.ts";
-import { type GenerateOptions, type GenerationOf, type GenerationStream, streamOf } from "./generation-stream.ts";
+import {
+  type GenerateOptions,
+  type GenerationOf,
+  type GenerationStream,
+  generateOptionNames,
+  streamOf,
+} from "./generation-stream.ts";
 import { type Lease, ModelSessions } from "./model-sessions.ts";
 import { type Prompt, promptIds } from "./prompts.ts";
 import { Tokenizer } from "./tokenizer.ts";
 
 export interface LoadModelOptions {
+  /** What saved interventions record as their base: a Hub id. Default: the config's _name_or_path if it is an id, else the folder's name. */
+  readonly name?: string;
   /** Threads inside an op; default: one per core. */
   readonly threads?: number;
   /** Where converted weights are kept; default: VENE_CACHE, XDG_CACHE_HOME/vene or ~/.cache/vene. */
@@ -35,19 +45,22 @@ export async function loadModel(folder: string, options: LoadModelOptions = {}):
   const family = familyOf(checkpoint.config);
   const tokenizer = await Tokenizer.open(folder);
   const chatTemplate = tokenizer === undefined ? undefined : await openChatTemplate(folder, tokenizer);
-  return new Model(checkpoint, family, { tokenizer, chatTemplate }, options);
+  const fingerprint = await fingerprintOf(checkpoint);
+  throwIfAborted(options.signal);
+  return new Model(checkpoint, family, { fingerprint, tokenizer, chatTemplate }, options);
 }
 
-/** Longest name that a manifest records. */
-const MAX_NAME = 200;
+/** "name" or "organisation/name", as the Hub has it. Paths of somebody's machine are nobody's business. */
+const hubId = /^[A-Za-z0-9][A-Za-z0-9._-]{0,95}(\/[A-Za-z0-9][A-Za-z0-9._-]{0,95})?$/;
 
-/** The name in the config where it is a usable one, else the folder's. */
+/** The config's name where it is a Hub id, else the folder's. */
 function nameOf({ config, folder }: Checkpoint): string {
   const name = config.has("_name_or_path") ? config.string("_name_or_path") : "";
-  return name.length > 0 && name.length <= MAX_NAME ? name : basename(resolve(folder));
+  return hubId.test(name) ? name : basename(resolve(folder));
 }
 
-interface Language {
+interface Opened {
+  readonly fingerprint: Sha256;
   readonly tokenizer: Tokenizer | undefined;
   readonly chatTemplate: ChatTemplate | undefined;
 }
@@ -59,6 +72,8 @@ export class Model {
   /** model_type of config.json. */
   readonly architecture: string;
   readonly shape: ModelShape;
+  /** Tells this checkpoint from others of the same shape: see `fingerprintOf`. */
+  readonly fingerprint: Sha256;
   readonly tokenizer: Tokenizer | undefined;
   readonly chatTemplate: ChatTemplate | undefined;
   /** Generation ends at these tokens. */
@@ -67,14 +82,15 @@ export class Model {
   readonly #checkpoint: Checkpoint;
   readonly #sessions: ModelSessions;
 
-  constructor(checkpoint: Checkpoint, family: Family, language: Language, options: LoadModelOptions) {
+  constructor(checkpoint: Checkpoint, family: Family, opened: Opened, options: LoadModelOptions) {
     const { config, generation } = checkpoint;
     this.folder = checkpoint.folder;
-    this.name = nameOf(checkpoint);
+    this.name = options.name ?? nameOf(checkpoint);
     this.architecture = family.name;
     this.shape = family.shape(config);
-    this.tokenizer = language.tokenizer;
-    this.chatTemplate = language.chatTemplate;
+    this.fingerprint = opened.fingerprint;
+    this.tokenizer = opened.tokenizer;
+    this.chatTemplate = opened.chatTemplate;
     this.eosTokenIds = (generation?.has("eos_token_id") ? generation : config).ids("eos_token_id");
     const pad = config.ids("pad_token_id")[0] ?? this.eosTokenIds[0] ?? 0;
     // What padding consists of never matters, but it must be a row of the embedding.
@@ -91,16 +107,6 @@ export class Model {
   /** The places of this model that can be read and edited. */
   get sites(): SiteTable {
     return this.#sessions.sites;
-  }
-
-  /** sha256 of the weights' names, dtypes and shapes with architecture and sizes: equal for models of one layout. */
-  get fingerprint(): Sha256 {
-    const lines = [...this.#checkpoint.weights.entries]
-      .map(([name, { dtype, shape }]) => `${name} ${dtype} ${shape.join("x")}`)
-      .sort();
-    return createHash("sha256")
-      .update(`${this.architecture}\n${lines.join("\n")}`)
-      .digest("hex") as Sha256;
   }
 
   /** Number of parameters, and the checkpoint's dtypes. */
@@ -120,6 +126,7 @@ export class Model {
     input: P,
     options: GenerateOptions = {},
   ): GenerationStream<GenerationOf<P>> {
+    checkKeys("generate's options", options, generateOptionNames, "generation-invalid");
     return streamOf(input, (rows) =>
       generateRows(
         this,

@@ -40,6 +40,11 @@ export class TokenRun {
     this.#bank = new BankBuilder(lease.lanes);
   }
 
+  /** Numbers per row that the session's edits take. */
+  get editWidth(): number {
+    return this.#lease.lanes.vectorWidth + this.#lease.lanes.clearWidth;
+  }
+
   /** Columns done so far. */
   get done(): number {
     return this.#cache.length;

@@ -192,7 +192,7 @@ describe("weights", () => {
     const folder = await shop.checkpoint({ files: { "model.safetensors": null } });
     await mkdir(join(folder, "model.safetensors"));
     await expect(loadModel(folder)).rejects.toMatchObject({ code: "file-unreadable" });
-    await expect(loadModel(join(folder, "nowhere"))).rejects.toMatchObject({ code: "checkpoint-invalid" });
+    await expect(loadModel(join(folder, "nowhere"))).rejects.toMatchObject({ code: "file-missing" });
   });
 
   test("a file that was cut, that lies, or that is something else", async () => {

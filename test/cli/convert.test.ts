@@ -151,6 +151,9 @@ describe("the target", () => {
     expect((await vene(["convert", cheerful, to])).code).toBe(0);
     expect((await vene(["convert", to, to, "--force", "--to", "vene", "--name", "renamed"])).code).toBe(0);
     expect((await readArtefact(to)).artefact.manifest.name).toBe("renamed");
+    const lossy = await vene(["convert", to, `${to}/`, "--force", "--to", "pyvene"]);
+    expect([lossy.code, lossy.err]).toEqual([2, expect.stringContaining("are the same place")]);
+    expect((await readArtefact(to)).source).toBe("format1");
   });
 
   test("is written with Ctrl-C held", async () => {

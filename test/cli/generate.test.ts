@@ -230,7 +230,7 @@ describe("what is touched", () => {
     [["--strength", "much"], 2, "usage"],
     [["--intervention", "/no/such/folder"], 1, "file-missing"],
     [["--intervention", tiny], 1, "artefact-missing"],
-    [["--model", "/no/such/folder"], 1, "checkpoint-invalid"],
+    [["--model", "/no/such/folder"], 1, "file-missing"],
     [["--threads", "0"], 2, "usage"],
     [["--max-new-tokens", "0"], 2, "usage"],
     [["--temperature", "-1"], 1, "generation-invalid"],

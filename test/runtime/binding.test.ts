@@ -77,7 +77,7 @@ describe("the base", () => {
     const quantised = await loadModel(await shop.checkpoint({ tensors }), { cacheFolder: shop.path("cache") });
     expect(quantised.fingerprint).not.toBe(llama.fingerprint);
     const { notices } = await IntervenableModel.load(saved, quantised);
-    expect(notices).toEqual(["made for llama; this model has the same shape but other weights or dtypes"]);
+    expect(notices).toEqual(["made for llama; this model has the same shape but other weights or precision"]);
     await expect(IntervenableModel.load(saved, quantised, { strictBase: true })).rejects.toMatchObject({
       code: "base-mismatch",
       details: { expected: llama.fingerprint, found: quantised.fingerprint },
@@ -88,6 +88,10 @@ describe("the base", () => {
     const folder = fixture("cases", "llama", "addition_constant", "saved");
     const { notices, artefact } = await IntervenableModel.load(folder, llama);
     expect([notices.length, artefact.manifest.base.model]).toEqual([1, null]);
+    await expect(IntervenableModel.load(folder, llama, { strictBase: true })).rejects.toMatchObject({
+      code: "base-mismatch",
+      message: expect.stringContaining("records no fingerprint"),
+    });
     await IntervenableModel.load(folder, gpt2);
     const paths = fixture("cases", "llama", "generate_honest_all_tokens", "saved");
     await expect(IntervenableModel.load(paths, gpt2)).rejects.toMatchObject({ code: "site-unknown" });
@@ -133,6 +137,12 @@ describe("a config", () => {
     ["a layer that is not there", { layer: 4 }, { code: "site-out-of-range", details: { layer: 4, layers: 4 } }],
     ["a negative layer", { layer: -1 }, { code: "site-unknown" }],
     ["half a layer", { layer: 1.5 }, { code: "site-unknown" }],
+    [
+      "pyvene's spelling",
+      { max_number_of_units: 2 },
+      { code: "intervention-invalid", hint: "it is called maxNumberOfUnits" },
+    ],
+    ["a component without a layer", { layer: undefined }, { code: "intervention-invalid", hint: expect.any(String) }],
     ["a component nobody knows", { component: "block" }, { code: "site-unknown" }],
     ["a module nobody has", { component: "model.layers[1].mlp.gate.output" }, { code: "site-unknown" }],
     ["a module without a side", { component: "model.layers[1].mlp" }, { code: "site-unknown" }],

@@ -127,6 +127,16 @@ describe("refused", () => {
     }
   });
 
+  test.each([
+    ["loops for ever, nearly", "{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}"],
+    ["builds without end", "{% for i in range(1000000000) %}x{% endfor %}"],
+  ])("a template that %s is stopped", async (_, jinja) => {
+    const model = await modelWith({ jinja });
+    const began = performance.now();
+    expect(() => model.encode(messages)).toThrow(expect.objectContaining({ code: "chat-template" }));
+    expect(performance.now() - began).toBeLessThan(30_000);
+  });
+
   test("a template far larger than any honest one", async () => {
     await expect(modelWith({ jinja: "x".repeat((1 << 20) + 1) })).rejects.toMatchObject({ code: "file-unreadable" });
   });

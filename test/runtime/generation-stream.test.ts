@@ -106,10 +106,13 @@ describe("a stream", () => {
     expect(unhandled).toEqual([]);
   });
 
-  test("a second iteration has nothing to give", async () => {
+  test("a second iteration is refused rather than empty", async () => {
     const { counts, stream } = counting(2);
     expect(await tokensOf(stream)).toEqual([0, 1]);
-    expect(await tokensOf(stream)).toEqual([]);
+    await expect(tokensOf(stream)).rejects.toMatchObject({ code: "usage" });
+    const awaited = counting(2);
+    await awaited.stream;
+    await expect(tokensOf(awaited.stream)).rejects.toMatchObject({ code: "usage" });
     expect(counts.started).toBe(1);
   });
 });
@@ -147,6 +150,13 @@ describe("of a model", () => {
     const [same] = await model.generate([prompts[0]!], { maxNewTokens: 2 });
     expect(same).toMatchObject({ text: one.text, tokens: one.tokens, promptTokens: one.promptTokens });
     await expect(model.generate([], {})).rejects.toMatchObject({ code: "prompt-invalid" });
+  });
+
+  test("catch and finally are a promise's", async () => {
+    let ended = 0;
+    const { tokens } = await model.generate(prompts[0]!, { maxNewTokens: 2 }).finally(() => ended++);
+    const caught = await model.generate(prompts[0]!, { maxNewTokens: 0 }).catch((error) => (error as VeneError).code);
+    expect([tokens.length, ended, caught]).toEqual([2, 1, "generation-invalid"]);
   });
 
   test("breaking off gives the session back", async () => {

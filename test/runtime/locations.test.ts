@@ -226,6 +226,11 @@ describe("refused", () => {
     for (const unitLocations of [{ base: "x" }, { base: 6 }, { elsewhere: 1 }] as unknown as UnitLocations[]) {
       await expect(iv.generate(base[0]!, { unitLocations })).rejects.toMatchObject({ code: "locations-invalid" });
     }
+    const tokens = { prompt: "all", generated: "none" } as const;
+    await expect(iv.generate(base[0]!, { unitLocations: { base: 1 }, tokens })).rejects.toMatchObject({
+      code: "locations-invalid",
+      hint: "give one of them",
+    });
     const generated = iv.generate(base[0]!, { unitLocations: { base: 3 }, interveneOnPrompt: false });
     await expect(generated).rejects.toMatchObject({
       code: "locations-invalid",

@@ -35,15 +35,27 @@ describe("a model", () => {
     expect(here.name).toBe("llama");
   });
 
-  test("has the fingerprint of its layout: the same in shards, another for other dtypes or names", async () => {
+  test("has a fingerprint: the same in shards and when saved again, another for other weights, dtypes, names or config", async () => {
     const fingerprint = async (folder: string) => (await loadModel(folder)).fingerprint;
     const own = await fingerprint(fixture("models", "llama"));
     expect(await fingerprint(await shop.sharded(3))).toBe(own);
+    expect(
+      await fingerprint(await shop.checkpoint({ config: { transformers_version: "4.0.0", use_cache: false } })),
+    ).toBe(own);
     const changed = [
       await shop.checkpoint({
         tensors: (all) => all.set("model.norm.weight", all.get("model.norm.weight")!.to("float16")),
       }),
       await shop.checkpoint({ tensors: (all) => all.set("extra", Tensor.float32([1], [1])) }),
+      await shop.checkpoint({
+        tensors: (all) => {
+          const weight = all.get("model.layers.2.mlp.up_proj.weight")!;
+          const values = weight.toFloat32().slice();
+          values[3] = values[3]! + 1e-3;
+          return all.set("model.layers.2.mlp.up_proj.weight", Tensor.float32(weight.shape, values));
+        },
+      }),
+      await shop.checkpoint({ config: { rms_norm_eps: 1e-5 } }),
       fixture("models", "llama_mha"),
     ];
     for (const folder of changed) expect(await fingerprint(folder)).not.toBe(own);

@@ -1,5 +1,5 @@
 /** `vene convert`: pyvene's saves and files of vectors to format 1, and back to pyvene. */
-import { readdir, stat } from "node:fs/promises";
+import { readdir, realpath, stat } from "node:fs/promises";
 import type { Artefact } from "../../index.ts";
 import {
   addConvertOptions,
@@ -47,6 +47,7 @@ export const defineConvert: DefineCommand = (command, context) => {
 async function convert(from: string, to: string, flags: ConvertFlags, context: CommandContext): Promise<void> {
   const read = await readAny(from, flags);
   const target = targetOf(read.source, flags);
+  if (read.source === "format1" && target === "pyvene") await refuseSamePlace(from, to);
   await refuseToReplace(to, flags);
   const written = await write(to, read.artefact, target, flags, context);
   const notices = [...read.notices, ...written.notices];
@@ -60,6 +61,14 @@ async function convert(from: string, to: string, flags: ConvertFlags, context: C
   }
   stdout.write(`wrote ${to} (${target === "vene" ? "vene, format 1" : "pyvene"})\n`);
   for (const file of written.files) stdout.write(`  ${file}\n`);
+}
+
+/** pyvene's files cannot say all that format 1 says: never in its place. */
+async function refuseSamePlace(from: string, to: string): Promise<void> {
+  const places = await Promise.all([from, to].map((path) => realpath(path).catch(() => undefined)));
+  if (places[0] !== undefined && places[0] === places[1]) {
+    throw new UsageError(`${from} and ${to} are the same place`, "convert to another folder");
+  }
 }
 
 interface Read {

@@ -65,6 +65,7 @@ async function generate(argument: string | undefined, flags: GenerateFlags, cont
       steered: iv !== undefined && flags.plainOnly === undefined,
     };
     const both = wanted.plain && wanted.steered;
+    if (both) await iv!.check(promptTokens, steered);
     const ask = (label: "plain" | "steered", heading: string) =>
       answer(
         label === "plain"

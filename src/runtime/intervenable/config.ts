@@ -3,11 +3,12 @@
 import { type Artefact, makeArtefact } from "../../artefact/artefact.ts";
 import { interventionKeys } from "../../artefact/pyvene-keys.ts";
 import { VeneError } from "../../base/errors.ts";
+import { checkKeys } from "../../base/known-keys.ts";
 import { Tensor } from "../../base/tensor.ts";
 import { type Intervention, type Strength, usualStrength } from "../../spec/intervention.ts";
 import { isKind, type Kind, kindOfPyveneClass, kindSpecs, kinds } from "../../spec/kinds.ts";
 import type { Base, Provenance } from "../../spec/manifest.ts";
-import { type Site, siteOfPyvene, type Unit } from "../../spec/sites.ts";
+import { type Component, isComponent, type Site, siteOfPyvene, type Unit } from "../../spec/sites.ts";
 import { pyveneDefaultTokens, type TokensPolicy } from "../../spec/tokens.ts";
 import { toolOfVene } from "../../spec/tool.ts";
 import type { Model } from "../model.ts";
@@ -17,12 +18,12 @@ export interface RepresentationConfig {
   /** 0-based; not needed beside a module path. */
   readonly layer?: number;
   /** A component ("block_output") or a module path ("model.layers[6].self_attn.o_proj.output"). */
-  readonly component: string;
+  readonly component: Component | (string & {});
   /** Default "pos"; "h" and "h.pos" address heads of head_* components. */
   readonly unit?: Unit;
   readonly maxNumberOfUnits?: number;
   /** A kind ("addition") or pyvene's class ("AdditionIntervention"). */
-  readonly interventionType: string;
+  readonly interventionType: Kind | `${Capitalize<Kind>}Intervention` | (string & {});
   /** Constant source, [d] or broadcasting over [batch, positions, d]. Without it a source is given at run time. */
   readonly sourceRepresentation?: Tensor | Float32Array | readonly number[];
   /** Interventions of one group take one source. */
@@ -46,6 +47,29 @@ export interface IntervenableConfig {
   readonly provenance?: Omit<Provenance, "tool">;
 }
 
+const configNames = [
+  "representations",
+  "mode",
+  "name",
+  "summary",
+  "license",
+  "provenance",
+] as const satisfies readonly (keyof IntervenableConfig)[];
+
+const representationNames = [
+  "layer",
+  "component",
+  "unit",
+  "maxNumberOfUnits",
+  "interventionType",
+  "sourceRepresentation",
+  "groupKey",
+  "interventionLinkKey",
+  "subspacePartition",
+  "tokens",
+  "strength",
+] as const satisfies readonly (keyof RepresentationConfig)[];
+
 /** What a manifest records of a model. */
 export function baseOf(model: Model): Base {
   const { layers, hiddenSize } = model.shape;
@@ -54,8 +78,12 @@ export function baseOf(model: Model): Base {
 
 /** Throws `intervention-invalid`, `site-unknown`, `manifest-invalid`, `artefact-tensor`, `tensor-invalid`. */
 export function artefactOfConfig(config: IntervenableConfig, model: Model): Artefact {
+  checkKeys("the config", config, configNames, "intervention-invalid");
   const list = config.representations;
   const representations: readonly RepresentationConfig[] = Array.isArray(list) ? list : [list];
+  for (const representation of representations) {
+    checkKeys("a representation", representation, representationNames, "intervention-invalid");
+  }
   const parts = representations.map((representation) => ({
     kind: kindOf(representation.interventionType),
     site: siteOf(representation, model),
@@ -83,6 +111,12 @@ export function artefactOfConfig(config: IntervenableConfig, model: Model): Arte
 
 /** Located at once, so that a layer or module that this model lacks is refused as such. */
 function siteOf({ layer, component, unit }: RepresentationConfig, model: Model): Site {
+  if (layer === undefined && isComponent(component)) {
+    throw new VeneError("intervention-invalid", `${component} needs a layer`, {
+      hint: "give layer, 0-based; only module paths go without",
+      details: { component },
+    });
+  }
   const site = siteOfPyvene(layer ?? 0, component, unit ?? "pos");
   model.sites.locate(site);
   return site;

@@ -28,6 +28,15 @@ export interface ForwardInput {
   readonly outputOriginalOutput?: boolean | undefined;
 }
 
+export const forwardInputNames = [
+  "base",
+  "sources",
+  "unitLocations",
+  "subspaces",
+  "strength",
+  "outputOriginalOutput",
+] as const satisfies readonly (keyof ForwardInput)[];
+
 export interface ForwardOutput {
   /** float32 [batch, positions, vocabulary] */
   readonly logits: Tensor;
@@ -37,6 +46,8 @@ export interface ForwardResult {
   /** The base without interventions; absent when `outputOriginalOutput` is false. */
   readonly original?: ForwardOutput;
   readonly intervened: ForwardOutput;
+  /** int64 [batch, positions]: 1 for real tokens. Prompts of different lengths are padded on the left. */
+  readonly attentionMask: Tensor;
   /** One per collecting intervention, in order: [batch, positions, width], or [batch, heads, positions, size] for heads. */
   readonly collected: readonly Tensor[];
 }
@@ -56,6 +67,11 @@ export class Forward {
     this.#model = model;
     this.#resolved = resolved;
     this.#base = batchOf(model, base);
+  }
+
+  get attentionMask(): Tensor {
+    const { rows, columns, real } = this.#base;
+    return Tensor.int64([rows, columns], [...real]);
   }
 
   get batch(): PromptBatch {

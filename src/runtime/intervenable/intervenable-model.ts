@@ -2,16 +2,23 @@
 import type { Artefact } from "../../artefact/artefact.ts";
 import { readArtefact, writeArtefact } from "../../artefact/read.ts";
 import { VeneError } from "../../base/errors.ts";
+import { checkKeys } from "../../base/known-keys.ts";
 import type { Tensor } from "../../base/tensor.ts";
 import { checkTokensPolicy, type TokensPolicy } from "../../spec/tokens.ts";
 import { generateRows } from "../generate.ts";
-import { type GenerateOptions, type GenerationOf, type GenerationStream, streamOf } from "../generation-stream.ts";
+import {
+  type GenerateOptions,
+  type GenerationOf,
+  type GenerationStream,
+  generateOptionNames,
+  streamOf,
+} from "../generation-stream.ts";
 import type { Model } from "../model.ts";
-import type { PromptBatch } from "../prompt-batch.ts";
-import type { Prompt } from "../prompts.ts";
+import { extended, leftPadded, type PromptBatch } from "../prompt-batch.ts";
+import { isSinglePrompt, type Prompt } from "../prompts.ts";
 import type { Steering } from "../steering.ts";
 import { artefactOfConfig, baseOf, type IntervenableConfig } from "./config.ts";
-import { Forward, type ForwardInput, type ForwardResult, strengthsOf } from "./forward.ts";
+import { Forward, type ForwardInput, type ForwardResult, forwardInputNames, strengthsOf } from "./forward.ts";
 import type { BatchInput } from "./inputs.ts";
 import type { Cells, UnitLocations } from "./locations.ts";
 import { type Resolved, resolveInterventions } from "./resolve.ts";
@@ -19,7 +26,7 @@ import type { Rule } from "./rules.ts";
 import { planOf, policyRules } from "./steered-generation.ts";
 
 export interface LoadInterventionOptions {
-  /** Refuse a model of the same shape with another fingerprint. Default false: a notice is given. */
+  /** Refuse a model with another fingerprint, or an artefact that records none. Default false: a notice is given. */
   readonly strictBase?: boolean;
 }
 
@@ -41,6 +48,15 @@ export interface SteeredGenerateOptions extends GenerateOptions {
   readonly sources?: readonly (BatchInput | null)[] | undefined;
 }
 
+const steeredOptionNames = [
+  ...generateOptionNames,
+  "strength",
+  "tokens",
+  "interveneOnPrompt",
+  "unitLocations",
+  "sources",
+] as const satisfies readonly (keyof SteeredGenerateOptions)[];
+
 export class IntervenableModel {
   readonly model: Model;
   readonly artefact: Artefact;
@@ -60,14 +76,18 @@ export class IntervenableModel {
   static async load(folder: string, model: Model, options: LoadInterventionOptions = {}): Promise<IntervenableModel> {
     const { artefact, notices } = await readArtefact(folder);
     const { fingerprint, model: made } = artefact.manifest.base;
-    const other = fingerprint !== undefined && fingerprint !== model.fingerprint;
-    const notice = `made for ${made ?? "another model"}; this model has the same shape but other weights or dtypes`;
-    if (other && options.strictBase === true) {
-      throw new VeneError("base-mismatch", `${artefact.manifest.name} was ${notice}`, {
-        hint: "load it without strictBase to accept a fine-tune or another precision",
+    const known = fingerprint !== undefined;
+    const other = known && fingerprint !== model.fingerprint;
+    if (options.strictBase === true && (other || !known)) {
+      const why = known
+        ? `was made for ${made ?? "another model"}: other weights or precision`
+        : "records no fingerprint of its base";
+      throw new VeneError("base-mismatch", `${artefact.manifest.name} ${why}`, {
+        hint: "load it without strictBase to accept any model of the same shape",
         details: { expected: fingerprint, found: model.fingerprint },
       });
     }
+    const notice = `made for ${made ?? "another model"}; this model has the same shape but other weights or precision`;
     return new IntervenableModel(artefact, model, other ? [...notices, notice] : notices);
   }
 
@@ -78,10 +98,11 @@ export class IntervenableModel {
 
   /** pyvene's forward: the base with and without interventions. Throws `sources-invalid`, `locations-invalid` and others. */
   async forward(input: ForwardInput): Promise<ForwardResult> {
+    checkKeys("forward's input", input, forwardInputNames, "usage");
     const forward = new Forward(this.model, this.#resolved, input.base);
     const { rules, leg } = await forward.rules(input, this.artefact.manifest.mode);
     const { logits, collected } = await forward.run(rules, leg);
-    const result = { intervened: { logits }, collected };
+    const result = { intervened: { logits }, collected, attentionMask: forward.attentionMask };
     if (input.outputOriginalOutput === false) return result;
     return { original: { logits: (await forward.run([], undefined)).logits }, ...result };
   }
@@ -96,7 +117,20 @@ export class IntervenableModel {
     input: P,
     options: SteeredGenerateOptions = {},
   ): GenerationStream<GenerationOf<P>> {
+    checkKeys("generate's options", options, steeredOptionNames, "generation-invalid");
     return streamOf(input, (prompts) => this.#generateRows(prompts, options));
+  }
+
+  /**
+   * Throws now what `generate` would throw about prompt and interventions, before anything is generated. Sources are run.
+   */
+  async check(input: Prompt | readonly Prompt[], options: SteeredGenerateOptions = {}): Promise<void> {
+    const prompts: readonly Prompt[] = isSinglePrompt(input) ? [input] : input;
+    const rows = prompts.map((prompt) => this.model.encode(prompt));
+    const { padTokenId, shape } = this.model;
+    const prompt = leftPadded(rows, padTokenId, shape.vocabularySize);
+    const { plan, points } = await this.#steering(rows, options);
+    plan(extended(prompt, 1), prompt.columns, [...points.keys()]);
   }
 
   async *#generateRows(prompts: readonly Prompt[], options: SteeredGenerateOptions) {
@@ -142,6 +176,11 @@ export class IntervenableModel {
   ): Promise<{ rules: Rule[]; batch: PromptBatch } | undefined> {
     const unitLocations = options.unitLocations ?? null;
     if (unitLocations === null) return undefined;
+    if (options.tokens !== undefined) {
+      throw new VeneError("locations-invalid", "tokens and unitLocations both say what is touched", {
+        hint: "give one of them",
+      });
+    }
     if (options.interveneOnPrompt === false) {
       // pyvene then counts in the single position of each new token, where only 0 exists: its default spelled out.
       if (Object.values(unitLocations).every((value) => value === 0)) return undefined;
@@ -177,6 +216,11 @@ function collectRules(
 }
 
 function policyOf({ entry }: Resolved, options: SteeredGenerateOptions): TokensPolicy {
+  if (options.tokens !== undefined && options.interveneOnPrompt !== undefined) {
+    throw new VeneError("tokens-invalid", "tokens and interveneOnPrompt both say what is touched", {
+      hint: "give one of them",
+    });
+  }
   if (options.tokens !== undefined) return checkTokensPolicy(options.tokens);
   if (options.interveneOnPrompt === undefined) return entry.tokens;
   return { prompt: options.interveneOnPrompt ? "all" : "none", generated: "all" };

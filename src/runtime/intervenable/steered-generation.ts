@@ -27,7 +27,7 @@ export function policyRules(
   return context.resolved.map((resolved, index) => {
     if (resolved.needsSource) {
       throw new VeneError("sources-invalid", `${resolved.entry.key} takes its value from a source: say where`, {
-        hint: 'give sources and unitLocations, e.g. { "sources->base": [4, 4] }',
+        hint: 'give sources, and unitLocations (--unit-locations), e.g. { "sources->base": [4, 4] }: position in source and prompt',
         details: { key: resolved.entry.key },
       });
     }
