@@ -1,9 +1,9 @@
 /** README and docs/ are run: every ts block is executed, every vene command in a sh block too, and shown output is compared. */
 import { execFile } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals";
@@ -76,6 +76,12 @@ describe.each(pages)("%s", (page) => {
   const blocks = blocksOf(join(root, page));
   const runnable = blocks.filter(({ language }) => language === "ts");
   const commands = blocks.flatMap((block, i) => (block.language === "sh" ? [{ ...block, shown: blocks[i + 1] }] : []));
+
+  test("links only to files that exist", () => {
+    const text = readFileSync(join(root, page), "utf8");
+    const links = [...text.matchAll(/\]\((?!https?:)([^)#]+)[^)]*\)/g)].map(([, target]) => target!);
+    expect(links.filter((target) => !existsSync(join(root, dirname(page), target)))).toEqual([]);
+  });
 
   test("has only blocks of known languages", () => {
     const known = ["ts", "ts no-run", "sh", "sh no-run", "text", "json", "python"];

@@ -1,6 +1,6 @@
 /** Gives onnxruntime float32 weights: the checkpoint's own files when they are float32, else a copy converted once. */
 import { createHash } from "node:crypto";
-import { stat } from "node:fs/promises";
+import { type FileHandle, readdir, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { throwIfAborted } from "../base/abort.ts";
 import { writeFileWith } from "../base/atomic.ts";
@@ -74,7 +74,8 @@ async function copyOf(
     return located;
   }
   const sources = new Map(entries);
-  await writeFileWith(target, async (handle) => {
+  await removeAbandoned(target);
+  await keepInCache(target, async (handle) => {
     await handle.writeFile(header.bytes);
     await withFile(file, async (source) => {
       for (const [name] of [...header.tensors].sort(([, a], [, b]) => a.start - b.start)) {
@@ -108,6 +109,40 @@ async function* float32Chunks(source: ByteSource, name: string, entry: WeightEnt
       });
     }
     yield values;
+  }
+}
+
+/** `writeFileWith`, saying where such files may go instead. */
+async function keepInCache(target: string, fill: (handle: FileHandle) => Promise<void>): Promise<void> {
+  try {
+    await writeFileWith(target, fill);
+  } catch (cause) {
+    if (!(cause instanceof VeneError) || cause.code !== "write-failed") throw cause;
+    throw new VeneError("write-failed", cause.message, {
+      hint: "converted weights are kept there: set VENE_CACHE to a folder that can be written and has space",
+      details: cause.details,
+      cause: cause.cause,
+    });
+  }
+}
+
+/** An hour: nobody writes one file for so long. */
+const ABANDONED_MS = 3_600_000;
+
+/** Removes what earlier runs, killed in mid-work, left of this very file. */
+async function removeAbandoned(target: string): Promise<void> {
+  const folder = dirname(target);
+  const names = await readdir(folder).catch(() => []);
+  for (const name of names) {
+    if (!name.startsWith(`.${basename(target)}.`) || !name.endsWith(".partial")) continue;
+    const path = join(folder, name);
+    const age =
+      Date.now() -
+      (await stat(path).then(
+        (status) => status.mtimeMs,
+        () => Date.now(),
+      ));
+    if (age > ABANDONED_MS) await rm(path, { force: true });
   }
 }
 

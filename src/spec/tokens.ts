@@ -1,6 +1,7 @@
 /** The tokens policy: which prompt and which generated tokens an intervention touches, and its spelling on a command line. */
 import { z } from "zod";
 import { VeneError } from "../base/errors.ts";
+import { describeIssues } from "./issues.ts";
 
 const MAX_POSITION = 1_000_000;
 
@@ -65,7 +66,7 @@ export function formatTokensPolicy(policy: TokensPolicy): string {
 /** Checks a policy that came from elsewhere (an API call, a file). Throws `tokens-invalid`. */
 export function checkTokensPolicy(candidate: unknown, shown = JSON.stringify(candidate) ?? "undefined"): TokensPolicy {
   const parsed = tokensPolicySchema.safeParse(candidate);
-  if (!parsed.success) throw notAPolicy(shown, z.prettifyError(parsed.error));
+  if (!parsed.success) throw notAPolicy(shown, describeIssues(parsed.error.issues).join("; "));
   const fault = tokensFault(parsed.data);
   if (fault !== undefined) throw notAPolicy(shown, fault);
   return parsed.data;

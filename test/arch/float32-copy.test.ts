@@ -1,6 +1,7 @@
 /** bfloat16 and float16 checkpoints: converted once into the cache, exactly, whole or not at all. */
-import { mkdir, readdir, readFile, stat, truncate, utimes, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { existsSync } from "node:fs";
+import { mkdir, readdir, readFile, rm, stat, truncate, utimes, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import type { ProgressEvent } from "../../src/base/progress.ts";
 import { Tensor } from "../../src/base/tensor.ts";
@@ -155,11 +156,33 @@ describe("nothing is left behind", () => {
     expect((await logitsOfFolder(folder, ids, { cacheFolder })).every(Number.isFinite)).toBe(true);
   });
 
+  test("what killed runs left of the same file long ago is removed, fresh and foreign files are not", async () => {
+    const folder = await shop.checkpoint({ tensors: as("bfloat16") });
+    const cacheFolder = newCache();
+    await logitsOfFolder(folder, ids, { cacheFolder });
+    const copy = join(cacheFolder, "float32", basename((await filesIn(cacheFolder))[0]!));
+    const partial = (target: string, tag: string) => join(dirname(target), `.${basename(target)}.${tag}.partial`);
+    const [old, fresh, foreign] = [
+      partial(copy, "00000001"),
+      partial(copy, "00000002"),
+      partial(`${copy}x`, "00000001"),
+    ];
+    for (const path of [old, fresh, foreign]) await writeFile(path, "half");
+    const longAgo = new Date(Date.now() - 7_200_000);
+    for (const path of [old, foreign]) await utimes(path, longAgo, longAgo);
+    await rm(copy);
+    await logitsOfFolder(folder, ids, { cacheFolder });
+    expect([old, fresh, foreign, copy].map((path) => existsSync(path))).toEqual([false, true, true, true]);
+  });
+
   test("where the cache cannot be written, which is said", async () => {
     const folder = await shop.checkpoint({ tensors: as("bfloat16") });
     await writeFile(shop.path("plain-file"), "");
     for (const cacheFolder of [shop.path("plain-file"), "/dev/null/cache"]) {
-      await expect(logitsOfFolder(folder, ids, { cacheFolder })).rejects.toMatchObject({ code: "write-failed" });
+      await expect(logitsOfFolder(folder, ids, { cacheFolder })).rejects.toMatchObject({
+        code: "write-failed",
+        hint: expect.stringContaining("VENE_CACHE"),
+      });
     }
   });
 
