@@ -1,7 +1,20 @@
 /** Attention weights as a value to read, beside the fused attention op that does the work: pyvene's attention_weight. */
 import type { Value } from "../graph/ir.ts";
-import type { CachedAttention } from "./decoder.ts";
 import type { Emitter } from "./emitter.ts";
+
+/** One layer's attention, as a family describes it. */
+export interface CachedAttention {
+  readonly layer: number;
+  /** [b, s, heads x size], rotated where the family rotates */
+  readonly query: Value;
+  readonly key: Value;
+  readonly value: Value;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly size: number;
+  readonly scale: number;
+  readonly mask: Value;
+}
 
 /** Low enough that a softmax gives exactly 0, finite so that no row turns into NaN. */
 const MASKED = -1e30;

@@ -1,6 +1,6 @@
 /** The frame of every decoder-only graph: its inputs, its cache, its logits. Families fill in the blocks. */
 import { Float, type Graph, type Value } from "../graph/ir.ts";
-import { attentionWeightName, emitAttentionWeights } from "./attention-weights.ts";
+import { attentionWeightName, type CachedAttention, emitAttentionWeights } from "./attention-weights.ts";
 import type { Emitter } from "./emitter.ts";
 
 /** Names of graph inputs and outputs, known to the runtime. b = batch, s = step length, p = past length, r = b x s rows. */
@@ -52,19 +52,6 @@ export function decoderLogits(e: Emitter, hidden: Value, head: Value, bias?: Val
   const rows = e.graph.addInput(io.logitRows, "int64", ["wanted"]);
   const chosen = e.gatherRows("logit_hidden", hidden, rows);
   e.graph.addOutput(e.linear(io.logits, chosen, head, bias));
-}
-
-export interface CachedAttention {
-  readonly layer: number;
-  /** [b, s, heads x size], rotated where the family rotates */
-  readonly query: Value;
-  readonly key: Value;
-  readonly value: Value;
-  readonly heads: number;
-  readonly kvHeads: number;
-  readonly size: number;
-  readonly scale: number;
-  readonly mask: Value;
 }
 
 /** Scaled dot-product attention over past and present; returns the heads' outputs as rows [r, heads x size]. */

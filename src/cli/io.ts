@@ -1,4 +1,5 @@
 /** What commands talk to: the three streams, the environment and Ctrl-C, so that tests can stand in for all of them. */
+import type { Command } from "commander";
 
 export interface Output {
   /** Only terminals get colours and progress. */
@@ -33,3 +34,6 @@ export interface CommandContext extends CliIo {
   /** One JSON object on stdout in place of text. */
   readonly json: boolean;
 }
+
+/** Gives a command its description, options and action; the action asks for its context when it runs. */
+export type DefineCommand = (command: Command, context: () => CommandContext) => void;

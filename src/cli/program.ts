@@ -1,11 +1,8 @@
 /** The command line as commander has it: global options, the commands, and no printing or exiting behind our back. */
 import { Command } from "commander";
 import { exitCodesHelp } from "./exit-codes.ts";
-import type { CliIo, CommandContext } from "./io.ts";
+import type { CliIo, CommandContext, DefineCommand } from "./io.ts";
 import { ownPackage } from "./package-root.ts";
-
-/** Gives a command its description, options and action; the action asks for its context when it runs. */
-export type DefineCommand = (command: Command, context: () => CommandContext) => void;
 
 /** Commands with the line that `vene --help` has for each. A file is loaded only when its command is named. */
 const commands: Readonly<Record<string, { readonly summary: string; readonly load: () => Promise<DefineCommand> }>> = {

@@ -1,19 +1,31 @@
 /** The generation loop: prompt in chunks, then token by token with the KV cache; every row on its own terms. */
+import type { ModelShape } from "../arch/family.ts";
 import { throwIfAborted } from "../base/abort.ts";
 import { VeneError } from "../base/errors.ts";
+import type { Point } from "../interventions/points.ts";
 import type { CollectedRow, FinishReason, GenerateOptions, Generation, GenerationPiece } from "./generation-stream.ts";
-import type { Model } from "./model.ts";
+import type { Lease } from "./model-sessions.ts";
 import { extended, idsBetween, leftPadded, type PromptBatch } from "./prompt-batch.ts";
 import { checkSampling, createSampler, type Sampler } from "./sampling.ts";
 import type { Steering, SteeringPlan } from "./steering.ts";
 import { TextStream } from "./text-stream.ts";
 import { type StepResult, TokenRun } from "./token-run.ts";
+import type { Tokenizer } from "./tokenizer.ts";
 
 /** Tokens per prompt step over all rows: bounds the memory of a long prompt without slowing it. */
 const CHUNK_TOKENS = 1024;
 /** Numbers that a step's edits may take in all, which counts for many wide points. */
 const CHUNK_EDITS = 1 << 25;
 const DEFAULT_NEW_TOKENS = 64;
+
+/** What generation needs of a model. */
+export interface GeneratingModel {
+  readonly shape: ModelShape;
+  readonly tokenizer: Tokenizer | undefined;
+  readonly padTokenId: number;
+  readonly eosTokenIds: readonly number[];
+  lease(points: readonly Point[]): Promise<Lease>;
+}
 
 interface Row {
   readonly prompt: readonly number[];
@@ -32,7 +44,7 @@ type Timings = { promptMs: number; decodeMs: number };
  * `generation-invalid`, `aborted`, and what sessions throw.
  */
 export async function* generateRows(
-  model: Model,
+  model: GeneratingModel,
   prompts: readonly (readonly number[])[],
   options: GenerateOptions,
   steering?: Steering,
@@ -60,7 +72,11 @@ export async function* generateRows(
   }
 }
 
-function checkedLength(model: Model, prompts: readonly (readonly number[])[], options: GenerateOptions): number {
+function checkedLength(
+  model: GeneratingModel,
+  prompts: readonly (readonly number[])[],
+  options: GenerateOptions,
+): number {
   checkSampling(options);
   checkList("stop", "a list of texts", options.stop, (item) => typeof item === "string");
   checkList("eosTokenIds", "a list of token ids", options.eosTokenIds, Number.isSafeInteger);
@@ -95,7 +111,7 @@ function checkList(
   });
 }
 
-function createRow(model: Model, prompt: readonly number[], options: GenerateOptions): Row {
+function createRow(model: GeneratingModel, prompt: readonly number[], options: GenerateOptions): Row {
   const stops = options.stop ?? [];
   if (stops.length > 0 && model.tokenizer === undefined) {
     throw new VeneError("tokenizer-missing", "stop strings were given, but the model folder has no tokenizer.json");
@@ -104,7 +120,7 @@ function createRow(model: Model, prompt: readonly number[], options: GenerateOpt
   return { prompt, tokens: [], sample: createSampler(options), stream, text: "", finish: undefined };
 }
 
-function ends(model: Model, options: GenerateOptions): readonly number[] {
+function ends(model: GeneratingModel, options: GenerateOptions): readonly number[] {
   return options.eosTokenIds ?? model.eosTokenIds;
 }
 

@@ -11,9 +11,8 @@ import {
   vectorOptions,
 } from "../convert-options.ts";
 import { UsageError } from "../failures.ts";
-import type { CommandContext } from "../io.ts";
+import type { CommandContext, DefineCommand } from "../io.ts";
 import { printNotices } from "../notices.ts";
-import type { DefineCommand } from "../program.ts";
 
 const examples = `
 What <from> is shows from its content: a folder that pyvene saved, a folder in vene's format, or a torch file with a

@@ -2,10 +2,9 @@
 import { join } from "node:path";
 import type { Generation, GenerationStream, IntervenableModel } from "../../index.ts";
 import { answerIn, promptFor, type Question, readTestQuestions, trueRate } from "../demo-questions.ts";
-import type { CommandContext } from "../io.ts";
+import type { CommandContext, DefineCommand } from "../io.ts";
 import { openModel } from "../loading.ts";
 import { ownPackage } from "../package-root.ts";
-import type { DefineCommand } from "../program.ts";
 import { Progress } from "../progress.ts";
 import { painter } from "../style.ts";
 

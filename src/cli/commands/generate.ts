@@ -9,10 +9,9 @@ import {
   plainOptions,
   steeredOptions,
 } from "../generate-options.ts";
-import type { CommandContext } from "../io.ts";
+import type { CommandContext, DefineCommand } from "../io.ts";
 import { openModel } from "../loading.ts";
 import { printNotices } from "../notices.ts";
-import type { DefineCommand } from "../program.ts";
 import { Progress } from "../progress.ts";
 import { promptMaker, readPrompt } from "../prompt-input.ts";
 

@@ -1,10 +1,9 @@
 /** `vene inspect`: what an artefact, a model or a file of vectors is. */
 import { stat } from "node:fs/promises";
 import type { Report } from "../inspection/report.ts";
-import type { CommandContext } from "../io.ts";
+import type { CommandContext, DefineCommand } from "../io.ts";
 import { openModel } from "../loading.ts";
 import { printNotices } from "../notices.ts";
-import type { DefineCommand } from "../program.ts";
 import { Progress } from "../progress.ts";
 
 const examples = `
