@@ -226,6 +226,10 @@ describe("refused", () => {
     for (const unitLocations of [{ base: "x" }, { base: 6 }, { elsewhere: 1 }] as unknown as UnitLocations[]) {
       await expect(iv.generate(base[0]!, { unitLocations })).rejects.toMatchObject({ code: "locations-invalid" });
     }
+    const reading = new IntervenableModel({ representations: { ...vanilla, interventionType: "collect" } }, model);
+    for (const unitLocations of [{ base: 6 }, { base: -7 }]) {
+      await expect(reading.generate(base[0]!, { unitLocations })).rejects.toMatchObject({ code: "locations-invalid" });
+    }
     const tokens = { prompt: "all", generated: "none" } as const;
     await expect(iv.generate(base[0]!, { unitLocations: { base: 1 }, tokens })).rejects.toMatchObject({
       code: "locations-invalid",

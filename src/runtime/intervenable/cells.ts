@@ -10,20 +10,25 @@ export interface RuleContext {
   readonly promptColumns: number;
 }
 
+/** Real tokens of a row's prompt. */
+export function promptLength({ layout, promptColumns }: RuleContext, row: number): number {
+  return layout.columnsOf[row]!.filter((column) => column < promptColumns).length;
+}
+
+/** An index from 0, negative ones counted from the end; undefined when there is no such item. */
+export function indexWithin(index: number, length: number): number | undefined {
+  const at = index < 0 ? length + index : index;
+  return at >= 0 && at < length ? at : undefined;
+}
+
 export interface ExpandedCells {
   readonly positions: readonly number[];
   readonly heads: readonly number[] | undefined;
 }
 
 /** Cells of one row with "all" spelled out and negatives counted from the end. Throws `locations-invalid` when out of range. */
-export function expandCells(
-  cells: Cells,
-  { layout, promptColumns }: RuleContext,
-  row: number,
-  resolved: Resolved,
-): ExpandedCells {
-  const length = layout.columnsOf[row]!.filter((column) => column < promptColumns).length;
-  const positions = inRange(cells.positions, length, "position", resolved);
+export function expandCells(cells: Cells, context: RuleContext, row: number, resolved: Resolved): ExpandedCells {
+  const positions = inRange(cells.positions, promptLength(context, row), "position", resolved);
   const count = resolved.place.heads?.count ?? 0;
   return { positions, heads: cells.heads === undefined ? undefined : inRange(cells.heads, count, "head", resolved) };
 }
@@ -36,8 +41,8 @@ function inRange(
 ): readonly number[] {
   if (list === undefined) return [...new Array(length).keys()];
   return list.map((item) => {
-    const at = item < 0 ? length + item : item;
-    if (at >= 0 && at < length) return at;
+    const at = indexWithin(item, length);
+    if (at !== undefined) return at;
     throw new VeneError("locations-invalid", `${entry.key}: ${what} ${item} does not exist, there are ${length}`, {
       details: { key: entry.key, [what]: item, length },
     });

@@ -17,10 +17,11 @@ import type { Model } from "../model.ts";
 import { extended, leftPadded, type PromptBatch } from "../prompt-batch.ts";
 import { isSinglePrompt, type Prompt } from "../prompts.ts";
 import type { Steering } from "../steering.ts";
+import { expandCells } from "./cells.ts";
 import { artefactOfConfig, baseOf, type IntervenableConfig } from "./config.ts";
 import { Forward, type ForwardInput, type ForwardResult, forwardInputNames, strengthsOf } from "./forward.ts";
 import type { BatchInput } from "./inputs.ts";
-import type { Cells, UnitLocations } from "./locations.ts";
+import { everywhere, type Leg, type UnitLocations } from "./locations.ts";
 import { type Resolved, resolveInterventions } from "./resolve.ts";
 import type { Rule } from "./rules.ts";
 import { planOf, policyRules } from "./steered-generation.ts";
@@ -194,22 +195,19 @@ export class IntervenableModel {
     }
     const forward = new Forward(this.model, this.#resolved, rows);
     const { rules, leg } = await forward.rules({ ...options, unitLocations }, this.artefact.manifest.mode);
-    return { rules: [...rules, ...collectRules(this.#resolved, leg.base, forward.batch)], batch: forward.batch };
+    return { rules: [...rules, ...collectRules(this.#resolved, leg, forward.batch)], batch: forward.batch };
   }
 }
 
-/** Collecting interventions edit nothing; their rules mark what to keep. */
-function collectRules(
-  resolved: readonly Resolved[],
-  base: readonly (readonly Cells[] | undefined)[],
-  batch: PromptBatch,
-): Rule[] {
-  return resolved.flatMap(({ kind }, index) => {
-    if (!kind.collects) return [];
+/** Collecting interventions edit nothing; their rules mark what to keep. Throws `locations-invalid`. */
+function collectRules(resolved: readonly Resolved[], { base }: Leg, batch: PromptBatch): Rule[] {
+  const context = { layout: batch, promptColumns: batch.columns };
+  return resolved.flatMap((one, index) => {
+    if (!one.kind.collects) return [];
     const touches = new Uint8Array(batch.rows * batch.columns);
     batch.columnsOf.forEach((columns, row) => {
-      const positions = base[index]?.[row]?.positions ?? [...columns.keys()];
-      for (const position of positions) touches[row * batch.columns + columns.at(position)!] = 1;
+      const { positions } = expandCells(base[index]?.[row] ?? everywhere, context, row, one);
+      for (const position of positions) touches[row * batch.columns + columns[position]!] = 1;
     });
     return [{ index, add: undefined, clear: undefined, touches, strengths: [] }];
   });

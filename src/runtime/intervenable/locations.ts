@@ -29,7 +29,8 @@ export interface LocationContext {
   readonly rows: number;
 }
 
-const everywhere: Cells = { positions: undefined, heads: undefined };
+/** All positions, all heads. */
+export const everywhere: Cells = { positions: undefined, heads: undefined };
 
 /** A leg that touches everything. */
 export function wholeLeg(context: LocationContext): Leg {
