@@ -6,7 +6,7 @@ import type { Family } from "../arch/family.ts";
 import { type CopyOptions, float32Weights } from "../arch/float32-copy.ts";
 import type { SiteTable } from "../arch/sites.ts";
 import type { WeightIndex } from "../arch/weights.ts";
-import { elementCount } from "../base/dtype.ts";
+import { dtypeSizes, elementCount } from "../base/dtype.ts";
 import { VeneError } from "../base/errors.ts";
 import { serialiseGraph } from "../graph/serialise.ts";
 import { instrument, type Lanes, lanesOf, type Point } from "../interventions/points.ts";
@@ -48,6 +48,8 @@ export class ModelSessions {
   readonly #threads: number | undefined;
   readonly #weightNames: readonly string[];
   readonly #limits: SessionLimits;
+  /** Sessions worth keeping. */
+  readonly #keep: number;
   #weights: Promise<WeightIndex> | undefined;
   #live: Live[] = [];
   #released = false;
@@ -69,6 +71,7 @@ export class ModelSessions {
     this.#weightNames = [...graph.values()].flatMap(({ constant }) =>
       constant !== undefined && "weight" in constant ? [constant.weight] : [],
     );
+    this.#keep = this.#float32Bytes() > this.#limits.largeBytes ? 1 : this.#limits.sessionsOfSmallModel;
   }
 
   /**
@@ -83,8 +86,8 @@ export class ModelSessions {
       if (indices !== undefined) return this.#leaseOf(live, indices);
     }
     // Registered before anything is waited for, so that others who ask now get this one.
-    const all = this.#keep() === 1 ? gathered(this.#live[0]?.points ?? [], points, this.#limits.gatheredWidth) : points;
-    const room = this.#dropBeyond(this.#keep() - 1);
+    const all = this.#keep === 1 ? gathered(this.#live[0]?.points ?? [], points, this.#limits.gatheredWidth) : points;
+    const room = this.#dropBeyond(this.#keep - 1);
     const live: Live = { points: all, session: room.then(() => this.#create(all)), leases: 0 };
     this.#live.unshift(live);
     live.session.catch(() => this.#forget(live));
@@ -102,7 +105,7 @@ export class ModelSessions {
     const session = await live.session;
     const done = () => {
       live.leases--;
-      if (this.#live.length > this.#keep()) void this.#dropBeyond(this.#keep());
+      if (this.#live.length > this.#keep) void this.#dropBeyond(this.#keep);
     };
     return { session, points: live.points, lanes: lanesOf(live.points), indices, done };
   }
@@ -127,12 +130,11 @@ export class ModelSessions {
     return Session.create(bytes, { weightsFolder: folder, threads: this.#threads });
   }
 
-  #keep(): number {
-    const bytes = this.#weightNames.reduce((sum, name) => {
+  #float32Bytes(): number {
+    return this.#weightNames.reduce((sum, name) => {
       const { shape } = this.#checkpoint.weights.entries.get(name)!;
-      return sum + 4 * elementCount(shape);
+      return sum + dtypeSizes.float32 * elementCount(shape);
     }, 0);
-    return bytes > this.#limits.largeBytes ? 1 : this.#limits.sessionsOfSmallModel;
   }
 
   /** Releases the least recently used sessions that nobody is using; nobody gets them from the first moment on. */

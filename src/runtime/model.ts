@@ -7,6 +7,7 @@ import { fingerprintOf } from "../arch/fingerprint.ts";
 import type { SiteTable } from "../arch/sites.ts";
 import { throwIfAborted } from "../base/abort.ts";
 import type { Sha256 } from "../base/brands.ts";
+import { elementCount } from "../base/dtype.ts";
 import { checkKeys } from "../base/known-keys.ts";
 import type { ProgressListener } from "../base/progress.ts";
 import type { Point } from "../interventions/points.ts";
@@ -112,7 +113,7 @@ export class Model {
   /** Number of parameters, and the checkpoint's dtypes. */
   get parameters(): { readonly count: number; readonly dtypes: readonly string[] } {
     const entries = [...this.#checkpoint.weights.entries.values()];
-    const count = entries.reduce((sum, entry) => sum + entry.shape.reduce((product, size) => product * size, 1), 0);
+    const count = entries.reduce((sum, entry) => sum + elementCount(entry.shape), 0);
     return { count, dtypes: [...new Set(entries.map((entry) => entry.dtype))].sort() };
   }
 

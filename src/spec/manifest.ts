@@ -111,7 +111,6 @@ export type Base = z.infer<typeof baseSchema>;
 export type Provenance = z.infer<typeof provenanceSchema>;
 export type Evaluation = z.infer<typeof evaluationSchema>;
 export type Expected = z.infer<typeof expectedSchema>;
-export type PyveneOrigin = z.infer<typeof pyveneOriginSchema>;
 export type PyveneEra = (typeof pyveneEras)[number];
 
 /**

@@ -73,9 +73,6 @@ export const siteSchema = z
   .union([componentSiteSchema, moduleSiteSchema, valueSiteSchema])
   .meta({ id: "site", description: "where in the model: a layer's component, a module's side, or an ONNX value" });
 
-export type ComponentSite = z.infer<typeof componentSiteSchema>;
-export type ModuleSite = z.infer<typeof moduleSiteSchema>;
-export type ValueSite = z.infer<typeof valueSiteSchema>;
 export type Site = z.infer<typeof siteSchema>;
 
 const unitSuffix = / unit (pos|h|h\.pos|t)$/;

@@ -8,8 +8,8 @@ import { type ExpandedCells, expandCells } from "./cells.ts";
 import { collectedTensor } from "./collected.ts";
 import { editsOf } from "./edits.ts";
 import { type BatchInput, batchOf } from "./inputs.ts";
-import { type Cells, type Leg, readLeg, type UnitLocations, wholeLeg } from "./locations.ts";
-import type { Resolved } from "./resolve.ts";
+import { type Cells, everywhere, type Leg, readLeg, type UnitLocations, wholeLeg } from "./locations.ts";
+import { type Resolved, sourceMissing } from "./resolve.ts";
 import { cellRules, type Rule } from "./rules.ts";
 import { columnsOfSubspaces, type Subspaces } from "./subspaces.ts";
 import type { SourceReader } from "./vectors.ts";
@@ -54,8 +54,6 @@ export interface ForwardResult {
 
 /** What a group of interventions takes its values from: a batch to run, nothing, or (pyvene's null) the group is left out. */
 type GroupSource = PromptBatch | "none" | "skipped";
-
-const whole: Cells = { positions: undefined, heads: undefined };
 
 /** One forward computation; holds what its steps share. */
 export class Forward {
@@ -134,13 +132,7 @@ export class Forward {
       const needing = group.find((i) => this.#resolved[i]!.needsSource);
       if (needing === undefined) return "none";
       if (source === null) return "skipped";
-      if (source === undefined) {
-        const { key } = this.#resolved[needing]!.entry;
-        throw new VeneError("sources-invalid", `${key} has no constant source and no source was given for it`, {
-          hint: "pass sources",
-          details: { key },
-        });
-      }
+      if (source === undefined) throw sourceMissing(this.#resolved[needing]!);
       const batch = batches.get(source) ?? batchOf(this.#model, source);
       batches.set(source, batch);
       if (batch.rows === this.#base.rows || batch.rows === 1) return batch;
@@ -165,8 +157,8 @@ export class Forward {
     const context = { layout: target, promptColumns: target.columns };
     return group.flatMap((i) => {
       const resolved = this.#resolved[i]!;
-      if (resolved.kind.affine.keep === 1 && resolved.kind.affine.gain === 0) return [];
-      const base = leg.base[i] ?? new Array<Cells>(target.rows).fill(whole);
+      if (resolved.point.edit === "none") return [];
+      const base = leg.base[i] ?? new Array<Cells>(target.rows).fill(everywhere);
       const read = readers.get(i);
       const side =
         read === undefined
@@ -186,7 +178,7 @@ export class Forward {
   ): ExpandedCells[] {
     const context = { layout: source, promptColumns: source.columns };
     return Array.from({ length: target.rows }, (_, row) =>
-      expandCells(cells?.[row] ?? whole, context, source.rows === 1 ? 0 : row, resolved),
+      expandCells(cells?.[row] ?? everywhere, context, source.rows === 1 ? 0 : row, resolved),
     );
   }
 

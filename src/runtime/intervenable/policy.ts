@@ -1,14 +1,15 @@
 /** A tokens policy as a mask over the cells of a layout. */
 import { VeneError } from "../../base/errors.ts";
 import type { TokensPolicy } from "../../spec/tokens.ts";
-import type { RuleContext } from "./cells.ts";
+import { indexWithin, promptLength, type RuleContext } from "./cells.ts";
 
 /** Cells a tokens policy marks. Throws `tokens-invalid` for a position beyond a row's prompt. */
-export function policyMask(policy: TokensPolicy, { layout, promptColumns }: RuleContext): Uint8Array {
+export function policyMask(policy: TokensPolicy, context: RuleContext): Uint8Array {
+  const { layout } = context;
   const mask = new Uint8Array(layout.rows * layout.columns);
   for (let row = 0; row < layout.rows; row++) {
     const columns = layout.columnsOf[row]!;
-    const length = columns.filter((column) => column < promptColumns).length;
+    const length = promptLength(context, row);
     const mark = (position: number) => {
       mask[row * layout.columns + columns[position]!] = 1;
     };
@@ -24,8 +25,8 @@ function promptPositions({ prompt }: TokensPolicy, length: number, row: number):
   if (prompt === "all") return [...new Array(length).keys()];
   if (prompt === "last") return [length - 1];
   return prompt.map((position) => {
-    const at = position < 0 ? length + position : position;
-    if (at >= 0 && at < length) return at;
+    const at = indexWithin(position, length);
+    if (at !== undefined) return at;
     throw new VeneError("tokens-invalid", `position ${position} is outside the ${length} tokens of prompt ${row}`, {
       details: { position, length, row },
     });

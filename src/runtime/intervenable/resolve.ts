@@ -29,6 +29,14 @@ export interface Resolved {
   readonly point: Point;
 }
 
+/** What is said when an intervention has neither a constant source nor one given at run time. */
+export function sourceMissing({ entry }: Resolved): VeneError {
+  return new VeneError("sources-invalid", `${entry.key} has no constant source and no source was given for it`, {
+    hint: "pass sources",
+    details: { key: entry.key },
+  });
+}
+
 /** Throws `base-mismatch`, `site-unknown`, `site-out-of-range`, `intervention-invalid`. */
 export function resolveInterventions(artefact: Artefact, model: Model): readonly Resolved[] {
   checkBase(artefact, model);

@@ -1,7 +1,7 @@
 /** The full-width vectors of one intervention's edits: what is added at a cell, and which columns lose their old value. */
 import { VeneError } from "../../base/errors.ts";
 import type { ExpandedCells } from "./cells.ts";
-import type { Resolved } from "./resolve.ts";
+import { type Resolved, sourceMissing } from "./resolve.ts";
 
 /** A run-time source's activation: the place's whole width at a real token of a row. */
 export type SourceReader = (row: number, position: number) => Float32Array;
@@ -50,14 +50,9 @@ export class Vectors {
 
   /** The constant source for a cell, gain applied; undefined for kinds without source. Throws `sources-invalid`. */
   constant(part: Part, row = 0, unit = 0, units = 1): Float32Array | undefined {
-    const { constant, kind, entry } = this.#resolved;
+    const { constant, kind } = this.#resolved;
     if (kind.affine.gain === 0) return undefined;
-    if (constant === undefined) {
-      throw new VeneError("sources-invalid", `${entry.key} has no constant source and no source was given for it`, {
-        hint: "pass sources",
-        details: { key: entry.key },
-      });
-    }
+    if (constant === undefined) throw sourceMissing(this.#resolved);
     const start = offsetOf(this.#resolved, constant.shape, row, unit, units);
     return remembered(this.#constants, `${start}|${partKey(part)}`, () => {
       const width = constant.shape.at(-1)!;
