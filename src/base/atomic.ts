@@ -8,12 +8,19 @@ function temporaryBeside(path: string): string {
   return join(dirname(path), `.${basename(path)}.${randomBytes(4).toString("hex")}.partial`);
 }
 
-/** Writes `path` through `fill`, which gets an open handle; the target changes only after everything is on disk. */
-export async function writeFileWith(path: string, fill: (handle: FileHandle) => Promise<void>): Promise<void> {
+/**
+ * Writes `path` through `fill`, which gets an open handle; the target changes only after everything is on disk. `mode` is the
+ * file's from the first moment on.
+ */
+export async function writeFileWith(
+  path: string,
+  fill: (handle: FileHandle) => Promise<void>,
+  mode = 0o666,
+): Promise<void> {
   const temporary = temporaryBeside(path);
   try {
     await makeFolder(dirname(path));
-    const handle = await open(temporary, "wx");
+    const handle = await open(temporary, "wx", mode);
     try {
       await fill(handle);
       await handle.sync();
@@ -28,8 +35,8 @@ export async function writeFileWith(path: string, fill: (handle: FileHandle) => 
 }
 
 /** Writes `path` atomically from bytes or text. Throws `write-failed`. */
-export async function writeFileAtomic(path: string, content: Uint8Array | string): Promise<void> {
-  await writeFileWith(path, async (handle) => handle.writeFile(content));
+export async function writeFileAtomic(path: string, content: Uint8Array | string, mode?: number): Promise<void> {
+  await writeFileWith(path, async (handle) => handle.writeFile(content), mode);
 }
 
 /**
@@ -70,8 +77,8 @@ async function replaceFolder(staging: string, path: string, aside: string): Prom
   return true;
 }
 
-/** Level by level: node's own recursive mkdir runs for ever where a parent refuses children, as /proc does. */
-async function makeFolder(path: string): Promise<void> {
+/** A folder and those above it. Level by level: node's own recursive mkdir runs for ever where a parent refuses children, as /proc does. */
+export async function makeFolder(path: string): Promise<void> {
   try {
     await mkdir(path);
   } catch (cause) {

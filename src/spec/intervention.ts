@@ -1,6 +1,7 @@
 /** One intervention in a manifest: what every kind has in common, and a strict schema per kind. */
 import { z } from "zod";
-import { type Kind, type KindSpec, kindSpecs } from "./kinds.ts";
+import type { KindSpec } from "./kind-spec.ts";
+import { type Kind, kindSpecs, kinds } from "./kinds.ts";
 import { siteSchema } from "./sites.ts";
 import { maybeEmptyTextUpTo } from "./text.ts";
 import { tokensPolicySchema } from "./tokens.ts";
@@ -62,9 +63,12 @@ type TensorNames<K extends Kind> = z.ZodObject<
   z.core.$strict
 >;
 
+const roleSchema = z.string().regex(/^[A-Za-z][A-Za-z0-9_]{0,63}$/);
+
 /** A strict object of the kind's tensor roles, each the name of a tensor. */
 function tensorNamesOf<K extends Kind>(kind: K): TensorNames<K> {
   const spec: KindSpec = kindSpecs[kind];
+  if (spec.openTensors === true) return z.record(roleSchema, tensorNameSchema) as unknown as TensorNames<K>;
   const shape: { [role: string]: z.ZodType } = {};
   for (const [role, { required, shape: symbols, description }] of Object.entries(spec.tensors)) {
     const name = tensorNameSchema.meta({ description: `tensor ${symbols}: ${description}` });
@@ -80,7 +84,7 @@ function interventionOf<K extends Kind>(kind: K) {
       kind: z.literal(kind),
       site: siteSchema,
       maxUnits: z.int().min(1).max(65536).default(1).meta({ description: "pyvene's max_number_of_units" }),
-      parameters: (kindSpecs[kind].parameters as Parameters<K>).prefault({} as never),
+      parameters: (kindSpecs[kind].parameters as z.ZodObject).prefault({}) as unknown as z.ZodPrefault<Parameters<K>>,
       tensors: tensorNamesOf(kind),
       dimension: dimensionSchema.default(null),
       strength: strengthSchema,
@@ -99,13 +103,11 @@ function interventionOf<K extends Kind>(kind: K) {
     .meta({ description: kindSpecs[kind].description });
 }
 
-const interventionSchemas = {
-  addition: interventionOf("addition"),
-  subtraction: interventionOf("subtraction"),
-  vanilla: interventionOf("vanilla"),
-  zero: interventionOf("zero"),
-  collect: interventionOf("collect"),
-} satisfies { [K in Kind]: ReturnType<typeof interventionOf<K>> };
+type InterventionSchemas = { readonly [K in Kind]: ReturnType<typeof interventionOf<K>> };
+
+const interventionSchemas = Object.fromEntries(
+  kinds.map((kind) => [kind, interventionOf(kind)]),
+) as InterventionSchemas;
 
 /** An intervention of any kind; `kind` decides which parameters and tensors it may have. */
 export const interventionSchema = z.discriminatedUnion(

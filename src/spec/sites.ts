@@ -3,7 +3,10 @@ import { z } from "zod";
 import { VeneError } from "../base/errors.ts";
 import { textUpTo } from "./text.ts";
 
-/** pyvene's abstract component names that hold for every decoder family (pyvene/models/<family>/modelings_intervenable_*.py). */
+/**
+ * pyvene's abstract component names that hold for every decoder family (pyvene/models/<family>/modelings_intervenable_*.py),
+ * and what other families have in place of attention: a mixer (Mamba).
+ */
 export const components = [
   "block_input",
   "block_output",
@@ -21,6 +24,8 @@ export const components = [
   "head_query_output",
   "head_key_output",
   "head_value_output",
+  "mixer_input",
+  "mixer_output",
 ] as const;
 
 /** One of {@link components}. */
@@ -126,6 +131,8 @@ const residualComponents: readonly Component[] = [
   "mlp_output",
   "attention_input",
   "attention_output",
+  "mixer_input",
+  "mixer_output",
 ];
 const residualInput = /(^|\.)(self_attn|attn|mlp|[qkv]_proj|gate_proj|up_proj|c_attn|c_fc|(layers|h)\[\d+\])$/;
 const residualOutput = /(^|\.)(self_attn|attn|mlp|o_proj|out_proj|down_proj|c_proj|(layers|h)\[\d+\])$/;

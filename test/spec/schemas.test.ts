@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import fc from "fast-check";
+import { kinds } from "../../src/spec/kinds.ts";
 import { manifestSchema } from "../../src/spec/manifest.ts";
 import { renderSchemas } from "../../src/spec/write-schemas.ts";
 import { fullManifest, mutatedManifests } from "./manifests.ts";
@@ -29,7 +30,7 @@ describe("schemas/", () => {
       schema.properties.interventions.items.oneOf.map(
         (one: { properties: { kind: { const: string } } }) => one.properties.kind.const,
       ),
-    ).toEqual(["addition", "subtraction", "vanilla", "zero", "collect"]);
+    ).toEqual(kinds);
     expect(schema.required).toEqual(["format", "name", "summary", "license", "base", "mode", "interventions", "files"]);
   });
 });
