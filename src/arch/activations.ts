@@ -3,14 +3,15 @@ import type { Value } from "../graph/ir.ts";
 import type { ConfigReader } from "./config.ts";
 import type { Emitter } from "./emitter.ts";
 
-type Emit = (e: Emitter, name: string, x: Value) => Value;
+/** Writes an activation function of `x` as the value `name`. */
+export type Activation = (e: Emitter, name: string, x: Value) => Value;
 
-const silu: Emit = (e, name, x) => e.mul(name, x, e.op("Sigmoid", `${name}.sigmoid`, [x]));
-const gelu: Emit = (e, name, x) => e.op("Gelu", name, [x]);
-const geluTanh: Emit = (e, name, x) => e.op("Gelu", name, [x], { approximate: "tanh" });
-const relu: Emit = (e, name, x) => e.op("Relu", name, [x]);
+const silu: Activation = (e, name, x) => e.mul(name, x, e.op("Sigmoid", `${name}.sigmoid`, [x]));
+const gelu: Activation = (e, name, x) => e.op("Gelu", name, [x]);
+const geluTanh: Activation = (e, name, x) => e.op("Gelu", name, [x], { approximate: "tanh" });
+const relu: Activation = (e, name, x) => e.op("Relu", name, [x]);
 
-const activations: Readonly<Record<string, Emit>> = {
+const activations: Readonly<Record<string, Activation>> = {
   silu,
   swish: silu,
   gelu,
@@ -21,7 +22,7 @@ const activations: Readonly<Record<string, Emit>> = {
 };
 
 /** The activation that config field `key` names. Throws `config-unsupported` for others. */
-export function activationOf(config: ConfigReader, key: string, fallback: string): Emit {
+export function activationOf(config: ConfigReader, key: string, fallback: string): Activation {
   const emit = Object.hasOwn(activations, config.string(key, fallback))
     ? activations[config.string(key, fallback)]
     : undefined;

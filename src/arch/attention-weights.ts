@@ -13,6 +13,8 @@ export interface CachedAttention {
   readonly kvHeads: number;
   readonly size: number;
   readonly scale: number;
+  /** Scores s become cap x tanh(s / cap) before the mask (Gemma 2). */
+  readonly cap?: number | undefined;
   readonly mask: Value;
 }
 
@@ -31,7 +33,7 @@ export function layerOfAttentionWeight(name: string): number | undefined {
 }
 
 /**
- * softmax(scale q k' + mask) as rows [r, heads x total], after `keys` [b, total, kvHeads x size] were put together. With
+ * softmax(capped(scale q k') + mask) as rows [r, heads x total], after `keys` [b, total, kvHeads x size] were put together. With
  * grouped heads the order is that of the query heads.
  */
 export function emitAttentionWeights(e: Emitter, a: CachedAttention, keys: Value): Value {
@@ -41,7 +43,8 @@ export function emitAttentionWeights(e: Emitter, a: CachedAttention, keys: Value
   const byHead = e.op("Transpose", `${name}.query.heads`, [query], { perm: [0, 2, 3, 1, 4] });
   const key = e.reshape(`${name}.key`, keys, [0, 0, a.kvHeads, 1, a.size]);
   const columns = e.op("Transpose", `${name}.key.columns`, [key], { perm: [0, 2, 3, 4, 1] });
-  const scores = e.mul(`${name}.scaled`, e.matmul(`${name}.scores`, byHead, columns), e.scalar(a.scale));
+  const scaled = e.mul(`${name}.scaled`, e.matmul(`${name}.scores`, byHead, columns), e.scalar(a.scale));
+  const scores = a.cap === undefined ? scaled : e.softCap(`${name}.capped`, scaled, a.cap);
   const mask = e.op("Unsqueeze", `${name}.mask`, [a.mask, e.int64([2])], {}, "bool");
   const masked = e.op("Where", `${name}.masked`, [mask, scores, e.scalar(MASKED)]);
   const weights = e.op("Softmax", `${name}.softmax`, [masked], { axis: -1 });

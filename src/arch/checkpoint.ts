@@ -39,12 +39,13 @@ async function checkFolder(folder: string): Promise<void> {
   const status = typeof folder === "string" ? await stat(folder).catch(() => undefined) : undefined;
   if (status?.isDirectory()) return;
   throw new VeneError("file-missing", `there is no folder ${JSON.stringify(folder)}`, {
-    hint: "give the path of a downloaded checkpoint folder: this version does not load by Hub id",
+    hint: "give the path of a downloaded checkpoint folder",
     details: { folder },
   });
 }
 
-async function readConfig(folder: string, name: string): Promise<ConfigReader | undefined> {
+/** A JSON file of a model's folder, or undefined when it has none. Throws `checkpoint-invalid`, `json-invalid`. */
+export async function readConfig(folder: string, name: string): Promise<ConfigReader | undefined> {
   const json = await readJson(join(folder, name), MAX_CONFIG_BYTES);
   return json === undefined ? undefined : new ConfigReader(json, join(folder, name));
 }

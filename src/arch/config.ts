@@ -24,6 +24,11 @@ export class ConfigReader {
     return this.#fields[key] !== undefined && this.#fields[key] !== null;
   }
 
+  /** True where the config says null outright, which some families mean otherwise than saying nothing. */
+  isNull(key: string): boolean {
+    return this.#fields[key] === null;
+  }
+
   /** A positive integer. `most` bounds what is allocated by it before any weight has been looked at. */
   int(key: string, fallback?: number, most = LARGEST): number {
     const value = this.#field(key, fallback);
@@ -35,6 +40,12 @@ export class ConfigReader {
     const value = this.#field(key, fallback);
     if (typeof value === "number" && Number.isFinite(value)) return value;
     throw this.#wrong(key, value, "a finite number");
+  }
+
+  positive(key: string, fallback?: number): number {
+    const value = this.number(key, fallback);
+    if (value > 0) return value;
+    throw this.#wrong(key, value, "a number above 0");
   }
 
   boolean(key: string, fallback?: boolean): boolean {
@@ -58,6 +69,16 @@ export class ConfigReader {
     throw this.#wrong(key, value, "a token id or a list of them");
   }
 
+  /** A list of strings, or undefined. */
+  strings(key: string): readonly string[] | undefined {
+    return this.#list(key, (item) => typeof item === "string", "a list of strings");
+  }
+
+  /** A list of finite numbers, or undefined. */
+  numbers(key: string): readonly number[] | undefined {
+    return this.#list(key, (item) => Number.isFinite(item), "a list of finite numbers");
+  }
+
   /** The nested object at `key`, or undefined. */
   child(key: string): ConfigReader | undefined {
     return this.has(key) ? new ConfigReader(this.#fields[key], `${this.#path}: ${key}`) : undefined;
@@ -75,6 +96,13 @@ export class ConfigReader {
     return new VeneError("config-unsupported", `${this.#path}: ${key} is ${found}, supported: ${supported}`, {
       details: { key, found: this.#fields[key] },
     });
+  }
+
+  #list<T>(key: string, holds: (item: unknown) => boolean, expected: string): readonly T[] | undefined {
+    if (!this.has(key)) return undefined;
+    const value = this.#fields[key];
+    if (Array.isArray(value) && value.every(holds)) return value as T[];
+    throw this.#wrong(key, value, expected);
   }
 
   #field(key: string, fallback: unknown): unknown {

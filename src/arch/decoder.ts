@@ -11,6 +11,12 @@ export const io = {
   positionIds: "position_ids",
   /** bool [b, 1, s, p + s], true where a query may look */
   attentionMask: "attention_mask",
+  /** The same for layers that see only so many tokens back, themselves included */
+  windowMask: (window: number) => `attention_mask.window.${window}`,
+  /** bool [b, s], true for real tokens */
+  tokenMask: "token_mask",
+  /** int64 [b, p + s], 1 for real tokens, past ones included: what exporters call attention_mask */
+  realTokens: "real_tokens",
   /** int64 [k]: rows of the flattened [r] whose logits are wanted */
   logitRows: "logit_rows",
   /** float32 [k, vocabulary] */
@@ -21,6 +27,9 @@ export const io = {
   /** float32 [b, s, width]: this step's keys and values only; the runtime appends them */
   stepKey: (layer: number) => `step.${layer}.key`,
   stepValue: (layer: number) => `step.${layer}.value`,
+  /** float32 [b, ...shape]: a recurrent state as the tokens before left it, and as this step leaves it */
+  pastState: (name: string) => `past.${name}`,
+  stepState: (name: string) => `step.${name}`,
 } as const;
 
 export interface DecoderInputs {
@@ -29,29 +38,43 @@ export interface DecoderInputs {
   /** int64 [b, s] */
   readonly positions: Value;
   readonly mask: Value;
+  /** The mask of layers with that sliding window; `mask` without one. */
+  readonly maskOf: (window: number | undefined) => Value;
   /** int64 [3] = b, s, -1: the target shape that turns rows into [b, s, width] */
   readonly batched: Value;
 }
 
-export function decoderInputs(e: Emitter): DecoderInputs {
+/** `windows`: the shape's, each of which has a mask of its own. */
+export function decoderInputs(e: Emitter, windows: readonly number[] = []): DecoderInputs {
   const graph = e.graph;
   const inputIds = graph.addInput(io.inputIds, "int64", ["batch", "step"]);
   const positions = graph.addInput(io.positionIds, "int64", ["batch", "step"]);
-  const mask = graph.addInput(io.attentionMask, "bool", ["batch", 1, "step", "total"]);
+  const addMask = (name: string) => graph.addInput(name, "bool", ["batch", 1, "step", "total"]);
+  const mask = addMask(io.attentionMask);
+  const windowed = new Map(windows.map((window) => [window, addMask(io.windowMask(window))]));
   const shape = e.op("Shape", "shape.ids", [inputIds], {}, "int64");
   return {
     ids: e.op("Reshape", "ids", [inputIds, e.int64([-1])], {}, "int64"),
     positions,
     mask,
+    maskOf: (window) => (window === undefined ? mask : windowed.get(window)!),
     batched: e.concat("shape.batched", [shape, e.int64([-1])], 0),
   };
 }
 
+interface LogitOptions {
+  /** [vocabulary] */
+  readonly bias?: Value | undefined;
+  /** Logits l become cap x tanh(l / cap). */
+  readonly cap?: number | undefined;
+}
+
 /** Final hidden rows [r, hidden] to logits of the rows asked for. `head` is [vocabulary, hidden]. */
-export function decoderLogits(e: Emitter, hidden: Value, head: Value, bias?: Value): void {
+export function decoderLogits(e: Emitter, hidden: Value, head: Value, { bias, cap }: LogitOptions = {}): void {
   const rows = e.graph.addInput(io.logitRows, "int64", ["wanted"]);
   const chosen = e.gatherRows("logit_hidden", hidden, rows);
-  e.graph.addOutput(e.linear(io.logits, chosen, head, bias));
+  const logits = e.head(cap === undefined ? io.logits : `${io.logits}.uncapped`, chosen, head, bias);
+  e.graph.addOutput(cap === undefined ? logits : e.softCap(io.logits, logits, cap));
 }
 
 /** Scaled dot-product attention over past and present; returns the heads' outputs as rows [r, heads x size]. */
@@ -70,6 +93,7 @@ export function cachedAttention(e: Emitter, a: CachedAttention): Value {
     q_num_heads: a.heads,
     kv_num_heads: a.kvHeads,
     scale: new Float(a.scale),
+    ...(a.cap === undefined ? {} : { softcap: new Float(a.cap) }),
   });
   return e.reshape(`${name}.rows`, context, [-1, a.heads * a.size]);
 }

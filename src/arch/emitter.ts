@@ -3,6 +3,7 @@ import { Builder } from "../graph/builder.ts";
 import type { Graph, Value } from "../graph/ir.ts";
 import type { Component } from "../spec/sites.ts";
 import type { CompileOptions } from "./family.ts";
+import { quantisedLinear } from "./quantised-linear.ts";
 import { type Place, SiteTable } from "./sites.ts";
 import type { WeightIndex } from "./weights.ts";
 
@@ -11,20 +12,29 @@ type Heads = NonNullable<Place["heads"]>;
 interface DenseOptions {
   readonly bias: boolean;
   readonly inFirst?: boolean;
-  /** The module's name in the checkpoint where it differs from the module path. */
-  readonly stored?: string;
+  /** Float32 whatever the options: for small layers on whose numbers much depends, such as routers. */
+  readonly exact?: boolean;
 }
 
 export class Emitter extends Builder {
   readonly sites: SiteTable;
   readonly weights: WeightIndex;
   readonly options: CompileOptions;
+  /** A module's name in the checkpoint, given its path in the PyTorch model. */
+  readonly stored: (path: string) => string;
   readonly #loaded = new Map<string, Value>();
 
-  constructor(graph: Graph, weights: WeightIndex, layers: number, options: CompileOptions) {
+  constructor(
+    graph: Graph,
+    weights: WeightIndex,
+    layers: number,
+    options: CompileOptions,
+    stored: (path: string) => string = (path) => path,
+  ) {
     super(graph);
     this.weights = weights;
     this.options = options;
+    this.stored = stored;
     this.sites = new SiteTable(layers);
   }
 
@@ -54,27 +64,51 @@ export class Emitter extends Builder {
     this.sites.addModule(path, side, { value: value.name, width });
   }
 
+  /** As the builder's, over a checkpoint's weight; quantised if the options say so. */
+  override linear(name: string, x: Value, weight: Value, bias?: Value, inFirst = false): Value {
+    const { bits } = this.options;
+    if (bits === undefined) return this.exactLinear(name, x, weight, bias, inFirst);
+    return quantisedLinear(this, name, x, weight, { bits: bits.layers, bias, inFirst });
+  }
+
+  /** The Linear layer that ends in logits. */
+  head(name: string, x: Value, weight: Value, bias: Value | undefined): Value {
+    const { bits } = this.options;
+    if (bits === undefined) return this.exactLinear(name, x, weight, bias);
+    return quantisedLinear(this, name, x, weight, { bits: bits.head, bias, inFirst: false });
+  }
+
+  /** Float32 whatever the options. */
+  exactLinear(name: string, x: Value, weight: Value, bias?: Value, inFirst = false): Value {
+    return super.linear(name, x, weight, bias, inFirst);
+  }
+
   /** A Linear (or GPT-2 Conv1D, `inFirst`) layer at a module path, with its input and output as places. */
   dense(path: string, x: Value, from: number, to: number, options: DenseOptions): Value {
-    const { stored = path, inFirst = false } = options;
+    const { inFirst = false, exact = false } = options;
+    const stored = this.stored(path);
     const input = this.identity(`${path}.input`, x);
     const weight = this.weight(`${stored}.weight`, inFirst ? [from, to] : [to, from]);
     const bias = options.bias ? this.weight(`${stored}.bias`, [to]) : undefined;
-    const output = this.linear(`${path}.output`, input, weight, bias, inFirst);
+    const output = exact
+      ? this.exactLinear(`${path}.output`, input, weight, bias, inFirst)
+      : this.linear(`${path}.output`, input, weight, bias, inFirst);
     this.module(path, "input", input, from);
     this.module(path, "output", output, to);
     return output;
   }
 
   /** An RMSNorm at a module path. */
-  rms(path: string, x: Value, width: number, epsilon: number, stored = path): Value {
-    const output = this.rmsNorm(`${path}.output`, x, this.weight(`${stored}.weight`, [width]), epsilon);
+  rms(path: string, x: Value, width: number, epsilon: number): Value {
+    const weight = this.weight(`${this.stored(path)}.weight`, [width]);
+    const output = this.rmsNorm(`${path}.output`, x, weight, epsilon);
     this.module(path, "output", output, width);
     return output;
   }
 
   /** A LayerNorm at a module path. */
-  layerNormAt(path: string, x: Value, width: number, epsilon: number, stored = path): Value {
+  layerNormAt(path: string, x: Value, width: number, epsilon: number): Value {
+    const stored = this.stored(path);
     const bias = this.weight(`${stored}.bias`, [width]);
     const output = this.layerNorm(`${path}.output`, x, this.weight(`${stored}.weight`, [width]), bias, epsilon);
     this.module(path, "output", output, width);

@@ -9,10 +9,14 @@ import type { Component, Site } from "../spec/sites.ts";
 export interface Place {
   /** Name of the graph value. */
   readonly value: string;
+  /** What the file of an imported graph calls it, for sites: `value` is then a view of it. */
+  readonly name?: string;
   readonly width: number;
   readonly heads?: { readonly count: number; readonly size: number };
   /** Attention weights: to be read only, and as wide as heads x positions attended to, which varies; `width` is then 0. */
   readonly attention?: { readonly heads: number };
+  /** Of models that take tensors: the axes between the first and the last, which are counted as positions. */
+  readonly positions?: readonly (number | string)[];
 }
 
 type Side = "input" | "output";
@@ -21,6 +25,9 @@ export class SiteTable {
   readonly layers: number;
   readonly #components = new Map<string, Place>();
   readonly #modules = new Map<string, Place>();
+  readonly #values = new Map<string, Place>();
+  /** Why a component or a value that exists is no place. */
+  readonly #refusals = new Map<string, string>();
 
   constructor(layers: number) {
     this.layers = layers;
@@ -32,6 +39,19 @@ export class SiteTable {
 
   addModule(path: string, side: Side, place: Place): void {
     this.#modules.set(`${path}.${side}`, place);
+  }
+
+  /** A value of an imported graph, under the name that its file gives it. */
+  addValue(name: string, place: Place): void {
+    this.#values.set(name, place);
+  }
+
+  /** Notes why a site is no place, for who asks for it: "the <site> <why>". */
+  refuse(
+    site: { readonly layer: number; readonly component: Component } | { readonly value: string },
+    why: string,
+  ): void {
+    this.#refusals.set("value" in site ? site.value : `${site.layer} ${site.component}`, why);
   }
 
   /** Components that this family has, each with its place in layer 0: what `vene inspect` prints. */
@@ -49,9 +69,13 @@ export class SiteTable {
   locate(site: Site): Place {
     if ("layer" in site) return this.#locateComponent(site.layer, site.component);
     if ("module" in site) return this.#locateModule(site.module, site.side);
+    const named = this.#values.get(site.value);
+    if (named !== undefined) return named;
     const place = this.places().find(([, candidate]) => candidate.value === site.value);
     if (place !== undefined) return place[1];
-    throw new VeneError("site-unknown", `the graph has no activation called ${site.value}`, { details: { site } });
+    const why = this.#refusals.get(site.value);
+    const message = why === undefined ? `the graph has no activation called ${site.value}` : `${site.value} ${why}`;
+    throw new VeneError("site-unknown", message, { details: { site } });
   }
 
   #locateComponent(layer: number, component: string): Place {
@@ -59,7 +83,10 @@ export class SiteTable {
     const place = this.#components.get(`${layer} ${component}`);
     if (place !== undefined) return place;
     const known = this.components().map(([name]) => name);
-    throw new VeneError("site-unknown", `this model has no component ${component}`, {
+    const why = this.#refusals.get(`${layer} ${component}`);
+    const message =
+      why === undefined ? `this model has no component ${component}` : `layer ${layer} ${component} ${why}`;
+    throw new VeneError("site-unknown", message, {
       hint: `components: ${known.join(", ")}`,
       details: { component, known },
     });

@@ -52,8 +52,17 @@ export class Builder {
     return this.#constant(`f${value}`, () => Tensor.float32([], [value]));
   }
 
+  /** A constant of the caller's; the name is made unique when taken. */
+  constant(name: string, tensor: Tensor): Value {
+    return this.graph.addConstant(this.graph.freeName(name), tensor);
+  }
+
   add(name: string, a: Value, b: Value): Value {
     return this.op("Add", name, [a, b]);
+  }
+
+  sub(name: string, a: Value, b: Value): Value {
+    return this.op("Sub", name, [a, b]);
   }
 
   mul(name: string, a: Value, b: Value): Value {
@@ -62,6 +71,12 @@ export class Builder {
 
   matmul(name: string, a: Value, b: Value): Value {
     return this.op("MatMul", name, [a, b]);
+  }
+
+  /** cap x tanh(x / cap): nearly x where small, never beyond the cap. */
+  softCap(name: string, x: Value, cap: number): Value {
+    const bounded = this.op("Tanh", `${name}.tanh`, [this.mul(`${name}.share`, x, this.scalar(1 / cap))]);
+    return this.mul(name, bounded, this.scalar(cap));
   }
 
   /** Rows of `data` chosen by int64 `indices`, along axis 0. */
@@ -98,7 +113,8 @@ export class Builder {
   }
 
   layerNorm(name: string, x: Value, weight: Value, bias: Value | undefined, epsilon: number): Value {
-    return this.op("LayerNormalization", name, [x, weight, bias], { axis: -1, epsilon: new Float(epsilon) });
+    const inputs = bias === undefined ? [x, weight] : [x, weight, bias];
+    return this.op("LayerNormalization", name, inputs, { axis: -1, epsilon: new Float(epsilon) });
   }
 
   #constant(key: string, make: () => Tensor): Value {

@@ -2,14 +2,36 @@
 import type { DType } from "../base/dtype.ts";
 import { VeneError } from "../base/errors.ts";
 import type { Tensor } from "../base/tensor.ts";
+import type { GraphProto, NodeProto, TensorProto, ValueInfoProto } from "../formats/onnx/types.ts";
 
 /** A dimension: a number, or the name of a symbolic size. */
 export type Dimension = number | string;
 
+/** A weight of a Linear layer, made of few bits per number in blocks. */
+export interface QuantisedWeight {
+  /** Its name in the checkpoint. */
+  readonly tensor: string;
+  readonly bits: 4 | 8;
+  /** Whether the checkpoint has it as [in, out]. */
+  readonly inFirst: boolean;
+}
+
 /** An initialiser whose bytes are elsewhere: `weight` names a tensor of the checkpoint, bound to a file when serialised. */
 export interface WeightReference {
   readonly weight: string;
+  /** Set for a part of a quantised weight, which the checkpoint does not have under this name. */
+  readonly quantised?: QuantisedWeight | undefined;
 }
+
+/** An initialiser of an imported file as the file has it: small ones whole, large ones as a reference to bytes in a file. */
+export class StoredTensor {
+  readonly proto: TensorProto;
+  constructor(proto: TensorProto) {
+    this.proto = proto;
+  }
+}
+
+export type Constant = Tensor | WeightReference | StoredTensor;
 
 export type Attribute = number | bigint | string | readonly number[] | readonly bigint[] | readonly string[] | Tensor;
 
@@ -21,7 +43,20 @@ export class Float {
   }
 }
 
-export type Attributes = Readonly<Record<string, Attribute | Float>>;
+/**
+ * A graph inside a node, such as the body of a Scan. Bodies may read values of the graph around them: the last `captured`
+ * inputs of the node are such values, in the body its last `captured` inputs stand for them, and neither are the operator's.
+ */
+export class Body {
+  readonly graph: Graph;
+  readonly captured: number;
+  constructor(graph: Graph, captured: number) {
+    this.graph = graph;
+    this.captured = captured;
+  }
+}
+
+export type Attributes = Readonly<Record<string, Attribute | Float | Body | StoredTensor>>;
 
 /** One place where a value is read. */
 export interface Use {
@@ -33,19 +68,29 @@ export interface Use {
 export class Value {
   /** Unique in its graph. */
   name: string;
-  readonly dtype: DType;
+  /** Undefined where an imported file does not say, or has a type that vene has no tensors of. */
+  readonly dtype: DType | undefined;
   readonly shape: readonly Dimension[] | undefined;
   /** The node that computes it; undefined for inputs and constants. */
   producer: Node | undefined;
-  /** Inline data, or a reference to a checkpoint's tensor. */
-  readonly constant: Tensor | WeightReference | undefined;
+  /** Inline data, or a reference to bytes elsewhere. */
+  readonly constant: Constant | undefined;
+  /** Of an imported file's inputs and outputs: their type as the file has it. */
+  readonly declared: ValueInfoProto | undefined;
   readonly uses = new Set<Use>();
 
-  constructor(name: string, dtype: DType, shape?: readonly Dimension[], constant?: Tensor | WeightReference) {
+  constructor(
+    name: string,
+    dtype: DType | undefined,
+    shape?: readonly Dimension[],
+    constant?: Constant,
+    declared?: ValueInfoProto,
+  ) {
     this.name = name;
     this.dtype = dtype;
     this.shape = shape;
     this.constant = constant;
+    this.declared = declared;
   }
 }
 
@@ -53,9 +98,11 @@ export class Node {
   readonly op: string;
   readonly domain: string;
   readonly attributes: Attributes;
-  /** `undefined` is an optional input left out. */
+  /** `undefined` is an optional input left out. The last ones may be what a body captures. */
   readonly inputs: (Value | undefined)[];
   readonly outputs: readonly Value[];
+  /** Of an imported node: all that the file says of it. Its inputs beyond those listed there are what its bodies capture. */
+  readonly stored: NodeProto | undefined;
 
   constructor(
     op: string,
@@ -63,12 +110,14 @@ export class Node {
     inputs: (Value | undefined)[],
     outputs: readonly Value[],
     attributes: Attributes,
+    stored?: NodeProto,
   ) {
     this.op = op;
     this.domain = domain;
     this.inputs = inputs;
     this.outputs = outputs;
     this.attributes = attributes;
+    this.stored = stored;
   }
 }
 
@@ -78,10 +127,13 @@ export class Graph {
   readonly inputs: Value[] = [];
   readonly outputs: Value[] = [];
   readonly nodes = new Set<Node>();
+  /** Of an imported graph: what the file says of it besides nodes and values. */
+  readonly stored: GraphProto | undefined;
   readonly #byName = new Map<string, Value>();
 
-  constructor(name: string) {
+  constructor(name: string, stored?: GraphProto) {
     this.name = name;
+    this.stored = stored;
   }
 
   /** The value of that name, if there is one. */
@@ -94,17 +146,23 @@ export class Graph {
   }
 
   addInput(name: string, dtype: DType, shape: readonly Dimension[]): Value {
-    const value = this.#register(new Value(name, dtype, shape));
+    const value = this.addValue(new Value(name, dtype, shape));
     this.inputs.push(value);
     return value;
   }
 
+  /** Takes out an input that nothing reads. */
+  removeInput(value: Value): void {
+    this.inputs.splice(this.inputs.indexOf(value), 1);
+    this.#byName.delete(value.name);
+  }
+
   addConstant(name: string, tensor: Tensor): Value {
-    return this.#register(new Value(name, tensor.dtype, tensor.shape, tensor));
+    return this.addValue(new Value(name, tensor.dtype, tensor.shape, tensor));
   }
 
   addWeight(name: string, shape: readonly number[], dtype: DType = "float32"): Value {
-    return this.#register(new Value(name, dtype, shape, { weight: name }));
+    return this.addValue(new Value(name, dtype, shape, { weight: name }));
   }
 
   addOutput(value: Value): void {
@@ -119,9 +177,13 @@ export class Graph {
     attributes: Attributes = {},
     domain = "",
   ): Node {
-    const results = outputs.map((o) => this.#register(new Value(o.name, o.dtype ?? "float32", o.shape)));
-    const node = new Node(op, domain, [...inputs], results, attributes);
-    for (const result of results) result.producer = node;
+    const results = outputs.map((o) => this.addValue(new Value(o.name, o.dtype ?? "float32", o.shape)));
+    return this.insert(new Node(op, domain, [...inputs], results, attributes));
+  }
+
+  /** Takes a node whose inputs and outputs are values of this graph. */
+  insert(node: Node): Node {
+    for (const output of node.outputs) output.producer = node;
     node.inputs.forEach((value, index) => {
       value?.uses.add({ node, index });
     });
@@ -144,7 +206,8 @@ export class Graph {
     }
   }
 
-  #register(value: Value): Value {
+  /** Takes a value under its name. Throws `graph-invalid` when the name is taken. */
+  addValue(value: Value): Value {
     if (this.#byName.has(value.name)) throw nameTaken(value.name);
     this.#byName.set(value.name, value);
     return value;

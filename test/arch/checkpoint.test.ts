@@ -48,7 +48,7 @@ describe("config.json", () => {
     ],
     [
       "an unknown model_type",
-      { config: { model_type: "mamba" } },
+      { config: { model_type: "rwkv" } },
       { code: "architecture-unknown", hint: expect.stringContaining("llama") },
     ],
     ["a name of Object's as model_type", { config: { model_type: "constructor" } }, { code: "architecture-unknown" }],
@@ -71,6 +71,15 @@ describe("config.json", () => {
       { config: { hidden_act: "quick_silu" } },
       { code: "config-unsupported", message: expect.stringContaining("quick_silu") },
     ],
+    [
+      "quantised weights",
+      { config: { quantization_config: { quant_method: "fp8", weight_block_size: [128, 128] } } },
+      {
+        code: "config-unsupported",
+        message: expect.stringContaining("quantization_config"),
+        details: { method: "fp8" },
+      },
+    ],
     ["text as a bias flag", { config: { attention_bias: "yes" } }, { code: "checkpoint-invalid" }],
     [
       "a name as token id",
@@ -82,7 +91,7 @@ describe("config.json", () => {
     expect(await refusal(changes)).toMatchObject(expected);
   });
 
-  test.each(["yarn", "dynamic", "longrope", "toString"])("rope type %s is refused by name", async (type) => {
+  test.each(["yarn", "dynamic", "proportional", "toString"])("rope type %s is refused by name", async (type) => {
     const config = { rope_parameters: { rope_type: type, rope_theta: 1e4, factor: 2 } };
     expect(await refusal({ config })).toMatchObject({
       code: "config-unsupported",

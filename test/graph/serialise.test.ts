@@ -4,9 +4,10 @@ import fc from "fast-check";
 import { Tensor } from "../../src/base/tensor.ts";
 import { decodeModel } from "../../src/formats/onnx/codec.ts";
 import { attributeTypes, dataLocations } from "../../src/formats/onnx/messages.ts";
-import { Float, Graph } from "../../src/graph/ir.ts";
+import { Body, Float, Graph, type Value } from "../../src/graph/ir.ts";
 import { topologicalOrder } from "../../src/graph/order.ts";
 import { serialiseGraph } from "../../src/graph/serialise.ts";
+import { spliceAfter } from "../../src/graph/surgery.ts";
 import { chain, randomGraph, recipes } from "./graphs.ts";
 
 const nowhere = () => {
@@ -18,6 +19,11 @@ function decoded(graph: Graph, locate: Parameters<typeof serialiseGraph>[1] = no
   return { model, graph: model.graph! };
 }
 
+/** Inputs left out at the end are not written. */
+function withoutTrailing(names: readonly string[]): readonly string[] {
+  return names.slice(0, names.findLastIndex((name) => name !== "") + 1);
+}
+
 describe("serialiseGraph", () => {
   test("any graph decodes to its nodes in topological order", () => {
     fc.assert(
@@ -27,7 +33,7 @@ describe("serialiseGraph", () => {
         const expected = topologicalOrder(graph).map((node) => ({
           op: node.op,
           domain: "test",
-          input: node.inputs.map((value) => value?.name ?? ""),
+          input: withoutTrailing(node.inputs.map((value) => value?.name ?? "")),
           output: node.outputs.map((value) => value.name),
         }));
         const nodes = found.node.map(({ opType, domain, input, output }) => ({ op: opType, domain, input, output }));
@@ -125,6 +131,46 @@ describe("serialiseGraph", () => {
     expect([...found.get("bigs")!.ints]).toEqual([5n]);
     expect(found.get("texts")!.strings.map((bytes) => Buffer.from(bytes).toString())).toEqual(["a", "é"]);
     expect(found.get("tensor")!.t).toMatchObject({ dataType: 1, dims: BigInt64Array.of(1n) });
+  });
+
+  test("a body reads what it captures by the name it has outside, whatever that has become", () => {
+    const { graph, x, a, w } = chain();
+    const body = new Graph("body");
+    const [state, slice, outer] = ["state", "slice", "outer"].map((name) => body.addInput(name, "float32", [2])) as [
+      Value,
+      Value,
+      Value,
+    ];
+    const next = body.addNode("Add", [state, slice], [{ name: "next" }]).outputs[0]!;
+    body.addOutput(next);
+    body.addOutput(body.addNode("Mul", [next, outer], [{ name: "shown" }]).outputs[0]!);
+    const attributes = { num_scan_inputs: 1, body: new Body(body, 1) };
+    const scan = graph.addNode("Scan", [w, x, a], [{ name: "last" }, { name: "all" }], attributes);
+    graph.addOutput(scan.outputs[1]!);
+    spliceAfter(graph, a, (value) => graph.addNode("Neg", [value], [{ name: "negated" }]).outputs[0]!);
+    graph.rename(graph.find("a")!, "renamed");
+    const { node } = decoded(graph).graph;
+    const found = node.find(({ opType }) => opType === "Scan")!;
+    expect(found.input).toEqual(["w", "x"]);
+    expect(node.findIndex(({ output }) => output.includes("renamed"))).toBeLessThan(node.indexOf(found));
+    const inner = found.attribute.find(({ name }) => name === "body")!;
+    expect(inner.type).toBe(attributeTypes.graph);
+    expect(inner.g!.input.map(({ name }) => name)).toEqual(["state", "slice"]);
+    expect(inner.g!.node.map(({ opType, input }) => [opType, ...input])).toEqual([
+      ["Add", "state", "slice"],
+      ["Mul", "next", "renamed"],
+    ]);
+    expect(inner.g!.output.map(({ name }) => name)).toEqual(["next", "shown"]);
+  });
+
+  test("a broken body is refused as a broken graph is", () => {
+    const { graph, x } = chain();
+    const body = new Graph("body");
+    const inner = body.addInput("inner", "float32", [2]);
+    body.addOutput(inner);
+    body.addOutput(inner);
+    graph.addNode("Loop", [x], [{ name: "looped" }], { body: new Body(body, 0) });
+    expect(() => serialiseGraph(graph, nowhere)).toThrow(expect.objectContaining({ code: "graph-invalid" }));
   });
 
   test("refuses a fraction that would become an int, and a broken graph", () => {
