@@ -5,6 +5,7 @@ import { type Intervention, tensorNames } from "../spec/intervention.ts";
 import { kindSpecOf } from "../spec/kinds.ts";
 import type { Manifest } from "../spec/manifest.ts";
 import { formatSite, hasHiddenWidth } from "../spec/sites.ts";
+import { orthonormalityError } from "./orthonormal.ts";
 
 const floats = ["float32", "float16", "bfloat16", "float64"];
 
@@ -12,9 +13,9 @@ const floats = ["float32", "float16", "bfloat16", "float64"];
 export function checkTensors(manifest: Manifest, tensors: ReadonlyMap<string, Tensor>): void {
   const used = new Set<string>();
   for (const intervention of manifest.interventions) {
-    const sizes = new Map<string, number>();
+    const sizes = new Sizes(intervention);
     const width = knownWidth(intervention, manifest);
-    if (width !== undefined) sizes.set("d", width);
+    if (width !== undefined) sizes.bind("d", width);
     for (const [role, name] of tensorNames(intervention)) {
       const tensor = tensors.get(name);
       if (tensor === undefined) {
@@ -39,18 +40,54 @@ function knownWidth(intervention: Intervention, manifest: Manifest): number | un
   return hasHiddenWidth(site) ? manifest.base.hiddenSize : undefined;
 }
 
-function checkTensor(
+/** The sizes that an intervention's symbols stand for (see TensorRole), as far as its tensors have told. */
+class Sizes {
+  readonly #sizes = new Map<string, number>();
+  readonly #units: number;
+
+  constructor({ kind, maxUnits }: Intervention) {
+    this.#units = kindSpecOf(kind).units === "together" ? maxUnits : 1;
+  }
+
+  get(symbol: string): number | undefined {
+    return this.#sizes.get(symbol);
+  }
+
+  /** Gives a symbol its size, or says why that cannot be. */
+  bind(symbol: string, size: number): string | undefined {
+    if (symbol === "1") return size === 1 ? undefined : `${size} values`;
+    const known = this.#sizes.get(symbol);
+    if (known !== undefined) return known === size ? undefined : `${symbol} is ${known} here, not ${size}`;
+    if (symbol === "n" && size % this.#units !== 0) return `n is ${size}, no multiple of ${this.#units} units`;
+    this.#sizes.set(symbol, size);
+    if (symbol === "d") this.#sizes.set("n", size * this.#units);
+    if (symbol === "n") this.#sizes.set("d", size / this.#units);
+    return undefined;
+  }
+}
+
+/** The sizes that an intervention's tensors give the symbols of its kind; a symbol that no tensor has is undefined. */
+export function sizesOf(
   intervention: Intervention,
-  role: string,
-  name: string,
-  tensor: Tensor,
-  sizes: Map<string, number>,
-): void {
+  tensors: ReadonlyMap<string, Tensor>,
+): { get(symbol: string): number | undefined } {
+  const sizes = new Sizes(intervention);
+  for (const [role, name] of tensorNames(intervention)) {
+    const shape = kindSpecOf(intervention.kind).tensors[role]?.shape;
+    if (shape !== undefined) shapeFault(shape, tensors.get(name)!.shape, sizes);
+  }
+  return sizes;
+}
+
+function checkTensor(intervention: Intervention, role: string, name: string, tensor: Tensor, sizes: Sizes): void {
   if (!floats.includes(tensor.dtype)) {
     throw fault(intervention, name, `${role} is ${tensor.dtype}, expected one of ${floats.join(", ")}`);
   }
-  const symbols = kindSpecOf(intervention.kind).tensors[role]!.shape;
-  const disagreement = shapeFault(symbols, tensor.shape, sizes);
+  // A role that the kind leaves open has any shape.
+  const symbols = kindSpecOf(intervention.kind).tensors[role]?.shape ?? "[...]";
+  const [rows = 0, columns = 0] = tensor.shape;
+  const wide = role === "rotation" && columns > rows ? "more columns than rows" : undefined;
+  const disagreement = shapeFault(symbols, tensor.shape, sizes) ?? wide;
   if (disagreement !== undefined) {
     const where = formatSite(intervention.site);
     throw fault(intervention, name, `${role} at ${where} is [${tensor.shape}], expected ${symbols}: ${disagreement}`);
@@ -58,8 +95,8 @@ function checkTensor(
   checkFinite(name, tensor);
 }
 
-/** Compares a shape with symbols such as "[..., d]" or "[d, k]"; a letter stands for one size throughout an intervention. */
-function shapeFault(symbols: string, shape: readonly number[], sizes: Map<string, number>): string | undefined {
+/** Compares a shape with symbols such as "[..., d]" or "[d, r]"; a letter stands for one size throughout an intervention. */
+function shapeFault(symbols: string, shape: readonly number[], sizes: Sizes): string | undefined {
   const wanted = symbols.slice(1, -1).split(", ");
   const open = wanted[0] === "...";
   const named = open ? wanted.slice(1) : wanted;
@@ -69,11 +106,29 @@ function shapeFault(symbols: string, shape: readonly number[], sizes: Map<string
   if (shape.includes(0)) return "it is empty";
   const tail = shape.slice(shape.length - named.length);
   for (const [index, symbol] of named.entries()) {
-    const known = sizes.get(symbol) ?? tail[index]!;
-    if (known !== tail[index]) return `${symbol} is ${known} here, not ${tail[index]}`;
-    sizes.set(symbol, known);
+    const disagreement = sizes.bind(symbol, tail[index]!);
+    if (disagreement !== undefined) return disagreement;
   }
   return undefined;
+}
+
+/** Farther from orthonormal than this, rotating there and back changes what should stay. */
+const ORTHONORMAL_WITHIN = 1e-3;
+
+/** A sentence for each rotation whose columns are not orthonormal; pyvene computes with such just as well. */
+export function rotationNotices(manifest: Manifest, tensors: ReadonlyMap<string, Tensor>): string[] {
+  const names = new Map(
+    manifest.interventions.flatMap((intervention) =>
+      tensorNames(intervention).flatMap(([role, name]) => (role === "rotation" ? [[name, intervention.key]] : [])),
+    ) as [string, string][],
+  );
+  return [...names].flatMap(([name, key]) => {
+    const error = orthonormalityError(tensors.get(name)!);
+    if (error <= ORTHONORMAL_WITHIN) return [];
+    return [
+      `${key}: the columns of its rotation are off from orthonormal by ${error.toPrecision(2)}; training has let them decay`,
+    ];
+  });
 }
 
 /** Throws `tensor-invalid` naming the first value that is NaN or infinite (as float32). */

@@ -9,16 +9,26 @@ import { tensorsFileName } from "../spec/manifest.ts";
 export const manifestFileName = "intervention.json";
 export const cardFileName = "README.md";
 export const pyveneFileName = "config.json";
+/** An OpenSSF model signature over the other files. */
+export const signatureFileName = "model.sig";
 
 /** Largest manifest or config that is read. */
 export const MAX_JSON_BYTES = 64 * 1024 * 1024;
 
+const ownFiles: readonly string[] = [
+  manifestFileName,
+  tensorsFileName,
+  cardFileName,
+  pyveneFileName,
+  signatureFileName,
+];
+
 /** Files that an artefact consists of, and that may therefore vanish when another one is written over it. */
-function belongsToArtefact(fileName: string): boolean {
-  return [manifestFileName, tensorsFileName, cardFileName, pyveneFileName].includes(fileName) || isKeyFile(fileName);
+export function belongsToArtefact(fileName: string): boolean {
+  return ownFiles.includes(fileName) || isKeyFile(fileName);
 }
 
-function isKeyFile(fileName: string): boolean {
+export function isKeyFile(fileName: string): boolean {
   return fileName.startsWith("intkey_") && fileName.endsWith(".bin");
 }
 
@@ -40,9 +50,7 @@ export async function writeArtefactFolder(
   path: string,
   files: ReadonlyMap<string, Uint8Array | string>,
 ): Promise<void> {
-  const target = await realTarget(path);
-  await refuseToLose(target);
-  await writeFolderAtomic(target, async (staging) => {
+  await fillArtefactFolder(path, async (staging) => {
     for (const [fileName, content] of files) {
       if (basename(fileName) !== fileName || !belongsToArtefact(fileName)) {
         throw new VeneError("write-failed", `${JSON.stringify(fileName)} is no file of an artefact`);
@@ -50,6 +58,13 @@ export async function writeArtefactFolder(
       await writeFile(join(staging, fileName), content, { flush: true });
     }
   });
+}
+
+/** {@link writeArtefactFolder} for files that `fill` writes, into the folder it is given; what it throws leaves `path` as it was. */
+export async function fillArtefactFolder(path: string, fill: (staging: string) => Promise<void>): Promise<void> {
+  const target = await realTarget(path);
+  await refuseToLose(target);
+  await writeFolderAtomic(target, fill);
 }
 
 /** Follows links, so that the folder is replaced and not the link to it. */

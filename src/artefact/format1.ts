@@ -8,7 +8,7 @@ import { parseJson } from "../formats/json.ts";
 import { readSafetensors } from "../formats/safetensors.ts";
 import { type Manifest, parseManifest, tensorsFileName } from "../spec/manifest.ts";
 import { type Artefact, encodeArtefact } from "./artefact.ts";
-import { renderCard } from "./card.ts";
+import { type CardOptions, renderCard } from "./card.ts";
 import { checkTensors } from "./check.ts";
 import { cardFileName, MAX_JSON_BYTES, manifestFileName, writeArtefactFolder } from "./folder.ts";
 
@@ -48,10 +48,10 @@ export async function writeFormat1(folder: string, artefact: Artefact): Promise<
   await writeArtefactFolder(folder, format1Files(artefact, { pyvene: false }));
 }
 
-/** The files of format 1. `pyvene` says whether the card may promise that pyvene can load the folder. */
+/** The files of format 1, with a card that says what `options` tells it. */
 export function format1Files(
   { manifest: { format: _format, files: _files, ...draft }, tensors }: Artefact,
-  options: { readonly pyvene: boolean },
+  options: CardOptions,
 ): FileContents {
   const { artefact, bytes } = encodeArtefact(draft, tensors);
   return new Map<string, Uint8Array | string>([

@@ -6,15 +6,22 @@ import type { PyveneEra } from "../spec/manifest.ts";
 import { type Site, siteOfPyvene, type Unit } from "../spec/sites.ts";
 import { decodeRepresentation, type KeyPrefix, keyPrefixes, type RepresentationValues } from "./pyvene-eras.ts";
 import { type PyveneKeys, pyveneKeys } from "./pyvene-keys.ts";
-import { classNameOf, optionalNumber, positiveNumber, unitOf, unknownClass } from "./pyvene-values.ts";
+import { classNameOf, optionalNumber, positiveNumber, unitOf } from "./pyvene-values.ts";
 
 export type JsonObject = { [key: string]: JsonValue };
 
 /** One intervention as a config.json describes it; its tensors are in other files. */
 export interface PyveneIntervention {
-  readonly kind: Kind;
+  /** The class as the config has it; only its last part says something. */
+  readonly classText: string;
+  /** The kind that the class's name means; undefined for a class unknown by name. */
+  readonly kind: Kind | undefined;
   readonly site: Site;
   readonly maxUnits: number;
+  /** low_rank_dimension. */
+  readonly lowRank: number | undefined;
+  /** latent_dim. */
+  readonly latents: number | undefined;
   /** interchange_dim; null where pyvene knew none. */
   readonly dimension: number | number[] | null;
   /** Whether a constant source belongs to it; undefined where the release did not say (before 0.0.7). */
@@ -39,8 +46,7 @@ export function prefixOf(json: JsonValue): KeyPrefix | undefined {
 }
 
 /**
- * Reads a config.json of any era; keys it does not know are ignored. Throws `pyvene-config`, or `pyvene-class` for a class
- * without a kind.
+ * Reads a config.json of any era; keys it does not know are ignored. Throws `pyvene-config`.
  */
 export function parsePyveneConfig(json: JsonValue, name = "config.json"): PyveneConfig {
   const prefix = prefixOf(json);
@@ -65,9 +71,11 @@ export function parsePyveneConfig(json: JsonValue, name = "config.json"): Pyvene
     era: decoded[0]!.era,
     mode: modeOf(config["mode"] ?? "parallel"),
     interventions: decoded.map(({ values }, index) => ({
-      kind: kindOf(values.get("intervention_type") ?? types[index]!, index),
+      ...classOf(values.get("intervention_type") ?? types[index]!, index),
       site: siteOf(parts[index]!, index),
       maxUnits: parts[index]!.maxUnits,
+      lowRank: optionalNumber(values.get("low_rank_dimension") ?? null, "low_rank_dimension", index),
+      latents: optionalNumber(values.get("latent_dim") ?? null, "latent_dim", index),
       dimension: dimensionOf(dimensions[index]!, index),
       constantSource: constantOf(constants[index]!, values, index),
       subspacePartition: partitionOf(values.get("subspace_partition") ?? null, index),
@@ -113,12 +121,9 @@ function siteOf({ layer, component, unit }: { layer: number; component: string; 
   }
 }
 
-function kindOf(type: JsonValue, index: number): Kind {
+function classOf(type: JsonValue, index: number): Pick<PyveneIntervention, "classText" | "kind"> {
   if (typeof type !== "string") throw wrong("intervention type", type, index);
-  const className = classNameOf(type);
-  const kind = kindOfPyveneClass(className);
-  if (kind !== undefined) return kind;
-  throw unknownClass(className, type, index);
+  return { classText: type, kind: kindOfPyveneClass(classNameOf(type)) };
 }
 
 function modeOf(value: JsonValue): "parallel" | "serial" {
@@ -128,7 +133,8 @@ function modeOf(value: JsonValue): "parallel" | "serial" {
 
 function dimensionOf(value: JsonValue, index: number): number | number[] | null {
   if (value === null) return null;
-  if (!Array.isArray(value)) return positiveNumber(value, "intervention dimension", index);
+  // 0 is a latent to an autoencoder.
+  if (!Array.isArray(value)) return optionalNumber(value, "intervention dimension", index)!;
   if (value.length > 0 && value.every(isIndex)) return value;
   throw wrong("intervention dimension", value, index);
 }

@@ -37,8 +37,13 @@ const layouts: ReadonlyMap<number, readonly RepresentationField[]> = new Map<num
   [14, [...place, "intervention_type", "intervention", ...grouping, ...sources, "latent_dim"]],
 ]);
 
-/** The fields of the list that every release from 0.0.7 on reads; written with 14 fields only when latent_dim is needed. */
-export const writtenFields = layouts.get(13)!;
+/** The fields of the list that every release from 0.0.7 on reads; those from 0.1.3 on also read one with latent_dim. */
+export function representationFields(withLatents: boolean): readonly RepresentationField[] {
+  return layouts.get(withLatents ? 14 : 13)!;
+}
+
+/** Eras whose state dicts have no embed_dim and interchange_dim, and whose releases refuse what they do not know. */
+export const unsizedEras: readonly PyveneEra[] = ["alignable-8", "intervenable-8", "10", "11"];
 
 /** Names that objects and texts use, beside today's, for the same fields. */
 const olderNames: ReadonlyMap<string, RepresentationField> = new Map<string, RepresentationField>([

@@ -1,66 +1,72 @@
 /** A config.json for pyvene, made from a manifest: what IntervenableModel.save would have written for the same interventions. */
-import { VeneError } from "../base/errors.ts";
 import type { JsonValue } from "../formats/json.ts";
 import type { Intervention } from "../spec/intervention.ts";
 import { kindSpecOf } from "../spec/kinds.ts";
 import { hasHiddenWidth, pyveneComponentOf } from "../spec/sites.ts";
 import { type Artefact, tensorOf } from "./artefact.ts";
-import { writtenFields } from "./pyvene-eras.ts";
+import { sizesOf } from "./check.ts";
+import { type RepresentationField, representationFields } from "./pyvene-eras.ts";
+import { unwritable } from "./pyvene-fit.ts";
 import { interventionKeys } from "./pyvene-keys.ts";
+import { isTrained, layoutOf } from "./pyvene-layouts.ts";
+import { embedOf, interchangeOf } from "./pyvene-state.ts";
 
 /**
- * The config and the key of each intervention, in order. Without `transformers_version`: there was no transformers. Throws
- * `pyvene-unwritable`.
+ * The config and the key of each intervention, in order, of interventions that fit pyvene (see pyvene-fit.ts). Without
+ * `transformers_version`: there was no transformers. Throws `pyvene-unwritable` for groups out of order and unknown widths.
  */
 export function newConfig(artefact: Artefact): { config: JsonValue; keys: readonly string[] } {
   const { interventions, mode } = artefact.manifest;
   checkGroups(interventions);
-  const components = interventions.map(componentOf);
   const keys = interventionKeys(interventions);
+  const fields = representationFields(interventions.some(({ kind }) => layoutOf(kind)?.latents !== undefined));
   const config = {
     intervention_constant_sources: interventions.map(isConstant),
-    intervention_dimensions: interventions.map((intervention) => dimensionOf(artefact, intervention)),
-    intervention_types: interventions.map(
-      ({ kind }) => `<class 'pyvene.models.interventions.${kindSpecOf(kind).pyveneClass}'>`,
-    ),
+    intervention_dimensions: interventions.map((intervention) => interchangeDimOf(artefact, intervention)),
+    intervention_types: interventions.map(({ kind }) => {
+      const { pyveneModule, pyveneClass } = kindSpecOf(kind);
+      return `<class '${pyveneModule}.${pyveneClass}'>`;
+    }),
     mode,
-    representations: interventions.map((intervention, index) => representationOf(intervention, components[index]!)),
+    representations: interventions.map((intervention) => representationOf(artefact, intervention, fields)),
     sorted_keys: keys,
   };
   return { config, keys };
 }
 
-export function unwritable(key: string, why: string, hint?: string): VeneError {
-  return new VeneError("pyvene-unwritable", `${key} cannot be written for pyvene: ${why}`, {
-    ...(hint === undefined ? {} : { hint }),
-    details: { key, why },
-  });
-}
-
-/** pyvene calls a kind without a source constant too. */
 function isConstant({ kind, tensors }: Intervention): boolean {
-  return kindSpecOf(kind).constantSource === "never" || Object.hasOwn(tensors, "source");
+  return layoutOf(kind)?.constant === true || Object.hasOwn(tensors, "source");
 }
 
-function componentOf({ key, site }: Intervention): string {
-  const component = pyveneComponentOf(site);
-  if (component !== undefined) return component;
-  throw unwritable(key, "its site is a value of an ONNX graph", "give a layer and component, or a module path");
-}
-
-function representationOf(intervention: Intervention, component: string): JsonValue[] {
+function representationOf(
+  artefact: Artefact,
+  intervention: Intervention,
+  fields: readonly RepresentationField[],
+): JsonValue[] {
   const { site, maxUnits, subspacePartition, group, link, tensors } = intervention;
   const values: { readonly [field: string]: JsonValue } = {
     layer: "layer" in site ? site.layer : 0,
-    component,
+    component: pyveneComponentOf(site)!,
     unit: site.unit,
     max_number_of_units: maxUnits,
+    ...ranksOf(artefact, intervention),
     subspace_partition: subspacePartition ?? null,
     group_key: group ?? null,
     intervention_link_key: link ?? null,
     hidden_source_representation: Object.hasOwn(tensors, "source") ? true : null,
   };
-  return writtenFields.map((field) => values[field] ?? null);
+  return fields.map((field) => values[field] ?? null);
+}
+
+/** The sizes that pyvene needs to build a class again, beside the width. */
+export function ranksOf(
+  { tensors }: Artefact,
+  intervention: Intervention,
+): { low_rank_dimension: number | null; latent_dim: number | null } {
+  const { rank, latents } = layoutOf(intervention.kind) ?? {};
+  const sizes = sizesOf(intervention, tensors);
+  const sizeOf = (symbol: string | undefined) => (symbol === undefined ? null : (sizes.get(symbol) ?? null));
+  return { low_rank_dimension: sizeOf(rank), latent_dim: sizeOf(latents) };
 }
 
 /** pyvene wants a group for every intervention or for none, in ascending order. */
@@ -75,10 +81,11 @@ function checkGroups(interventions: readonly Intervention[]): void {
  * What pyvene stores as interchange_dim. load replaces null by hidden_size (per head for head_*), so null may be written only
  * where that is the width; it multiplies the width by max_number_of_units, so this does too.
  */
-function dimensionOf(artefact: Artefact, intervention: Intervention): number | null {
-  const { dimension, site, key, maxUnits } = intervention;
-  if (typeof dimension === "number") return dimension;
-  if (dimension !== null) throw unwritable(key, "it acts on a list of features, which its class does not do in pyvene");
+function interchangeDimOf(artefact: Artefact, intervention: Intervention): number | number[] | null {
+  const { site, key, kind, maxUnits } = intervention;
+  const chosen = interchangeOf(artefact, intervention);
+  if (chosen !== undefined) return chosen;
+  if (isTrained(kind)) return embedOf(artefact, intervention)!;
   const { hiddenSize } = artefact.manifest.base;
   if (hasHiddenWidth(site)) return "layer" in site && hiddenSize !== null ? hiddenSize * maxUnits : null;
   const width = tensorOf(artefact, intervention, "source")?.shape.at(-1);

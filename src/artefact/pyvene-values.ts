@@ -1,30 +1,8 @@
 /** Single values of pyvene's config.json: class names, units, counts. */
 import { VeneError } from "../base/errors.ts";
 import type { JsonValue } from "../formats/json.ts";
-import { kindSpecOf, kinds } from "../spec/kinds.ts";
+import { type Kind, kindSpecOf, kinds } from "../spec/kinds.ts";
 import { isUnit, type Unit, units } from "../spec/sites.ts";
-
-/** Classes of pyvene and pyreft that are known but have no kind in this version. */
-const knownClasses = [
-  "SkipIntervention",
-  "NoiseIntervention",
-  "LambdaIntervention",
-  "RotatedSpaceIntervention",
-  "LowRankRotatedSpaceIntervention",
-  "BoundlessRotatedSpaceIntervention",
-  "SigmoidMaskRotatedSpaceIntervention",
-  "SigmoidMaskIntervention",
-  "PCARotatedSpaceIntervention",
-  "AutoencoderIntervention",
-  "JumpReLUAutoencoderIntervention",
-  "LoreftIntervention",
-  "NoreftIntervention",
-  "ConsreftIntervention",
-  "LobireftIntervention",
-  "DireftIntervention",
-  "NodireftIntervention",
-  "BiasIntervention",
-];
 
 /** The class's own name from "<class 'pyvene.models.interventions.AdditionIntervention'>" or a dotted path; its module is never looked at. */
 export function classNameOf(text: string): string {
@@ -32,17 +10,22 @@ export function classNameOf(text: string): string {
   return path.slice(path.lastIndexOf(".") + 1);
 }
 
-/** The `pyvene-class` error for a class without a kind. */
-export function unknownClass(className: string, text: string, index: number): VeneError {
-  const shown = className.slice(0, 80);
-  const message = knownClasses.includes(className)
-    ? `intervention ${index} is a ${shown}, which this version of vene does not support`
-    : `intervention ${index} is of the class ${JSON.stringify(shown)}, which vene does not know`;
-  const supported = kinds.map((kind) => kindSpecOf(kind).pyveneClass).join(", ");
-  return new VeneError("pyvene-class", message, {
-    hint: `supported: ${supported}`,
-    details: { className: shown, class: text.slice(0, 200), index },
-  });
+/** The `pyvene-class` error for a class that neither its name nor its tensors tell; `candidates` are the kinds they fit. */
+export function unknownClass(classText: string, index: number, candidates: readonly Kind[]): VeneError {
+  const shown = classNameOf(classText).slice(0, 80);
+  const why =
+    candidates.length > 1
+      ? `, and its tensors could be those of ${candidates.join(" or ")}`
+      : ", nor are its tensors those of any class it knows";
+  const supported = kinds.flatMap((kind) => kindSpecOf(kind).pyveneClass ?? []).join(", ");
+  return new VeneError(
+    "pyvene-class",
+    `intervention ${index} is of the class ${JSON.stringify(shown)}, which vene does not know${why}`,
+    {
+      hint: `supported: ${supported}; if it is one of these under another name, name that in the config's intervention_types`,
+      details: { className: shown, class: classText.slice(0, 200), index, candidates },
+    },
+  );
 }
 
 export function unitOf(value: JsonValue, index: number): Unit {

@@ -1,38 +1,39 @@
 /** Writes an artefact as a folder that pyvene's IntervenableModel.load opens: config.json and intkey_*.bin. */
 import { VeneError } from "../base/errors.ts";
-import { Tensor } from "../base/tensor.ts";
 import type { JsonValue } from "../formats/json.ts";
 import { encodeTorchFile } from "../formats/torch-encode.ts";
 import type { Intervention } from "../spec/intervention.ts";
-import { kindSpecOf } from "../spec/kinds.ts";
 import { pyveneComponentOf } from "../spec/sites.ts";
-import { formatTokensPolicy, pyveneDefaultTokens } from "../spec/tokens.ts";
-import { type Artefact, tensorOf } from "./artefact.ts";
+import type { Artefact } from "./artefact.ts";
 import { pyveneFileName, writeArtefactFolder } from "./folder.ts";
 import type { FileContents } from "./format1.ts";
 import { pythonJson } from "./python-json.ts";
-import { type JsonObject, type PyveneConfig, parsePyveneConfig } from "./pyvene-config.ts";
+import { type JsonObject, type PyveneConfig, type PyveneIntervention, parsePyveneConfig } from "./pyvene-config.ts";
+import { unsizedEras } from "./pyvene-eras.ts";
+import { checkFit, fitNotices, originNotices } from "./pyvene-fit.ts";
 import { keyFileName, keySpellings } from "./pyvene-keys.ts";
-import { newConfig, unwritable } from "./pyvene-new-config.ts";
+import { isTrained, layoutOf } from "./pyvene-layouts.ts";
+import { newConfig, ranksOf } from "./pyvene-new-config.ts";
+import { dimensionOf, writeState } from "./pyvene-state.ts";
 
 /**
  * The files pyvene loads. If the artefact came from pyvene and still says the same, its config.json goes back unchanged under
- * its own keys; otherwise a new one is written that every release from 0.0.7 on reads (13 fields; file names as 0.1.7 and later
- * spell them). pyvene has no strength: vectors are written multiplied by `strength.default`. It has no tokens policy either;
- * a notice says what to pass to generate. Throws `pyvene-unwritable` naming the first intervention that pyvene cannot take.
+ * its own keys; otherwise a new one is written that every release from 0.0.7 on reads (13 fields; 14 with autoencoders, for
+ * 0.1.3 on; file names as 0.1.7 and later spell them). pyvene has no strength: vectors are written multiplied by
+ * `strength.default`. It has no tokens policy either; notices say what it will not know. Throws `pyvene-unwritable` naming the
+ * first intervention that pyvene cannot take, and why.
  */
 export function pyveneFiles(artefact: Artefact): { files: FileContents; notices: string[] } {
   const { interventions } = artefact.manifest;
-  for (const intervention of interventions) checkStrength(intervention);
-  const { config, keys } = originalConfig(artefact) ?? newConfig(artefact);
+  const { config, keys, sized } = configOf(artefact);
   const files: FileContents = new Map([[pyveneFileName, pythonJson(config)]]);
   for (const [index, intervention] of interventions.entries()) {
-    const state = stateOf(artefact, intervention);
+    const state = writeState(artefact, intervention, sized);
     if (state === undefined) continue;
     const key = keys[index]!;
     files.set(keyFileName(key), encodeTorchFile(state, { ordered: true, root: `intkey_${key}` }));
   }
-  return { files, notices: noticesOf(interventions) };
+  return { files, notices: fitNotices(artefact) };
 }
 
 /** Writes {@link pyveneFiles} and nothing else into a folder, all or nothing. Throws `pyvene-unwritable`, `write-failed`. */
@@ -42,36 +43,32 @@ export async function writePyvene(folder: string, artefact: Artefact): Promise<{
   return { files: [...files.keys()], notices };
 }
 
-function noticesOf(interventions: readonly Intervention[]): string[] {
-  const notices: string[] = [];
-  const scaled = interventions.find(({ kind, strength }) => isScaled(kind) && strength.default !== 1);
-  if (scaled !== undefined) {
-    notices.push(
-      `for pyvene, vectors are written multiplied by their strength (${scaled.strength.default}): it has none`,
-    );
-  }
-  const usual = formatTokensPolicy(pyveneDefaultTokens);
-  const policy = interventions.map(({ tokens }) => formatTokensPolicy(tokens)).find((text) => text !== usual);
-  if (policy !== undefined) {
-    notices.push(
-      `pyvene stores no tokens policy (here ${policy}): pass unit_locations and intervene_on_prompt to generate`,
-    );
-  }
-  return notices;
+/** Throws `pyvene-unwritable`. */
+function configOf(artefact: Artefact): { config: JsonValue; keys: readonly string[]; sized: boolean } {
+  checkFit(artefact);
+  return originalConfig(artefact) ?? { ...newConfig(artefact), sized: true };
 }
 
-function isScaled(kind: Intervention["kind"]): boolean {
-  return kindSpecOf(kind).strength === "factor";
-}
-
-function checkStrength({ key, kind, strength }: Intervention): void {
-  if (kindSpecOf(kind).strength === "blend" && strength.default !== 1) {
-    throw unwritable(key, `its strength is ${strength.default}, and a ${kind} of pyvene has only 1`);
+/**
+ * Whether pyvene can load what {@link pyveneFiles} would write, and all there is to say about it: the reason if it cannot, else
+ * what it would get wrong unless told.
+ */
+export function pyveneFit(artefact: Artefact): { loadable: boolean; notices: string[] } {
+  const origin = originNotices(artefact);
+  try {
+    configOf(artefact);
+    return { loadable: true, notices: [...fitNotices(artefact), ...origin] };
+  } catch (thrown) {
+    if (!(thrown instanceof VeneError) || thrown.code !== "pyvene-unwritable") throw thrown;
+    return { loadable: false, notices: [thrown.message, ...origin] };
   }
 }
 
 /** The config.json that the artefact was read from, if the artefact still says what that says. */
-function originalConfig({ manifest }: Artefact): { config: JsonValue; keys: readonly string[] } | undefined {
+function originalConfig(
+  artefact: Artefact,
+): { config: JsonValue; keys: readonly string[]; sized: boolean } | undefined {
+  const { manifest } = artefact;
   const { pyvene } = manifest;
   if (pyvene === undefined) return undefined;
   const config = pyvene.config as JsonObject;
@@ -86,14 +83,32 @@ function originalConfig({ manifest }: Artefact): { config: JsonValue; keys: read
     parsed.mode === manifest.mode &&
     parsed.interventions.length === manifest.interventions.length &&
     parsed.interventions.every((described, index) => {
-      const intervention = manifest.interventions[index]!;
       const spelled = keySpellings.some((spelling) => described.keys[spelling] === pyvene.keys[index]);
-      const source = Object.hasOwn(intervention.tensors, "source");
-      const hadSource =
-        kindSpecOf(described.kind).constantSource === "never" ? source : (described.constantSource ?? source);
-      return spelled && source === hadSource && essence(described) === essence(intervention);
+      return spelled && describes(described, manifest.interventions[index]!, artefact);
     });
-  return same ? { config, keys: pyvene.keys } : undefined;
+  return same ? { config, keys: pyvene.keys, sized: !unsizedEras.includes(parsed.era) } : undefined;
+}
+
+/** Whether a config's description of an intervention, with its tensors, is what pyvene must know of it. */
+function describes(described: PyveneIntervention, intervention: Intervention, artefact: Artefact): boolean {
+  const { kind } = intervention;
+  const source = Object.hasOwn(intervention.tensors, "source");
+  const constant = layoutOf(kind)?.constant === true || isTrained(kind);
+  const sourceAgrees = constant || source === (described.constantSource ?? source);
+  const { low_rank_dimension: rank, latent_dim: latents } = ranksOf(artefact, intervention);
+  const ranksAgree = [
+    [rank, described.lowRank],
+    [latents, described.latents],
+  ].every(([needed, given]) => needed === null || needed === given);
+  // load takes the file's interchange_dim over the config's.
+  const fromFile = described.dimension === null && isTrained(kind);
+  const dimension = fromFile ? intervention.dimension : dimensionOf(kind, described.dimension);
+  return (
+    sourceAgrees &&
+    ranksAgree &&
+    described.kind === kind &&
+    essence({ ...described, kind, dimension }) === essence(intervention)
+  );
 }
 
 type Essence = Pick<Intervention, "kind" | "site" | "maxUnits" | "dimension" | "subspacePartition" | "group" | "link">;
@@ -102,39 +117,4 @@ type Essence = Pick<Intervention, "kind" | "site" | "maxUnits" | "dimension" | "
 function essence({ kind, site, maxUnits, dimension, subspacePartition, group, link }: Essence): string {
   const where = "layer" in site ? [site.layer, site.component] : [pyveneComponentOf(site) ?? null];
   return JSON.stringify([kind, ...where, site.unit, maxUnits, dimension, subspacePartition, group, link]);
-}
-
-/**
- * The state dict of an intervention, or undefined where pyvene needs no file: the constant source, scaled, behind the int64
- * scalars embed_dim and interchange_dim where pyvene knows the width (it does not at module paths).
- */
-function stateOf(artefact: Artefact, intervention: Intervention): Map<string, Tensor> | undefined {
-  if (kindSpecOf(intervention.kind).constantSource === "never") return stateOfSourceless(intervention);
-  const source = tensorOf(artefact, intervention, "source");
-  if (source === undefined) return undefined;
-  const state = new Map<string, Tensor>();
-  const { dimension, site, strength } = intervention;
-  const width = dimension ?? ("layer" in site ? source.shape.at(-1)! * intervention.maxUnits : null);
-  if (typeof width === "number" && "layer" in site) {
-    state.set("embed_dim", Tensor.int64([], [width]));
-    state.set("interchange_dim", Tensor.int64([], [width]));
-  }
-  state.set("source_representation", scaled(source, isScaled(intervention.kind) ? strength.default : 1));
-  return state;
-}
-
-/**
- * pyvene saves a collect as having a constant source but writes no file for it, and then cannot load its own folder: load opens
- * that file. So there is one, with an empty tensor that collect never looks at.
- */
-function stateOfSourceless({ kind }: Intervention): Map<string, Tensor> | undefined {
-  return kind === "collect" ? new Map([["source_representation", Tensor.float32([0], [])]]) : undefined;
-}
-
-/** The tensor times a factor, in its own dtype (float64 becomes float32). */
-function scaled(tensor: Tensor, factor: number): Tensor {
-  if (factor === 1) return tensor;
-  const values = tensor.toFloat32().map((value) => value * factor);
-  const product = Tensor.float32(tensor.shape, values);
-  return tensor.dtype === "float16" || tensor.dtype === "bfloat16" ? product.to(tensor.dtype) : product;
 }

@@ -6,6 +6,7 @@ import { tensorOf } from "../../src/artefact/artefact.ts";
 import { nameFrom, readPyvene } from "../../src/artefact/pyvene-read.ts";
 import { withFile } from "../../src/base/bytes.ts";
 import { readSafetensors } from "../../src/formats/safetensors.ts";
+import { kindSpecOf } from "../../src/spec/kinds.ts";
 import { fixtures, savedByPyvene, temporaryFolder } from "./places.ts";
 
 const smollm2 = (name: string) => join(fixtures, "smollm2", name, "saved");
@@ -70,7 +71,7 @@ describe("conformance cases", () => {
     expect(artefact.manifest.interventions).toHaveLength(described.representations.length);
     for (const [index, intervention] of artefact.manifest.interventions.entries()) {
       const wanted = described.representations[index];
-      expect(`${intervention.kind}intervention`).toBe(wanted.intervention_type.toLowerCase());
+      expect(kindSpecOf(intervention.kind).pyveneClass).toBe(wanted.intervention_type);
       expect(intervention.key).toBe(described.keys[index]);
       expect(intervention.maxUnits).toBe(wanted.max_number_of_units ?? 1);
       expect(intervention.site.unit).toBe(wanted.unit ?? "pos");

@@ -131,7 +131,7 @@ describe("what pyvene cannot take", () => {
     const { files, notices } = artefactFiles(artefact);
     expect([...files.keys()]).toEqual(["intervention.json", "intervention.safetensors", "README.md"]);
     expect(notices).toEqual([expect.stringContaining("without files for pyvene: ")]);
-    expect(files.get("README.md")).not.toContain("IntervenableModel.load");
+    expect(files.get("README.md")).not.toContain("pyvene.IntervenableModel.load");
   });
 
   test("descending groups", () => {
@@ -146,7 +146,7 @@ describe("what pyvene cannot take", () => {
 
   test("is not asked for with pyvene: false", () => {
     expect([...artefactFiles(sample(), { pyvene: false }).files.keys()]).toHaveLength(3);
-    expect(artefactFiles({ ...sample() }).files.get("README.md")).toContain("IntervenableModel.load");
+    expect(artefactFiles({ ...sample() }).files.get("README.md")).toContain("pyvene.IntervenableModel.load");
     expect(draft.name).toBe("sample");
   });
 });
