@@ -1,5 +1,10 @@
 /** Addition: a vector is added to what is there. Steering vectors are this. */
-import type { KindImplementation } from "./kind.ts";
+import type { AffineKind } from "./kind.ts";
 
 /** pyvene's AdditionIntervention: b += s. Strength scales the vector. */
-export const addition: KindImplementation = { kind: "addition", affine: { keep: 1, gain: 1 }, collects: false };
+export const addition: AffineKind = {
+  kind: "addition",
+  affine: { keep: 1, gain: 1 },
+  collects: false,
+  sourceSide: "site",
+};

@@ -1,5 +1,10 @@
 /** Collect: reads the value and leaves it alone. */
-import type { KindImplementation } from "./kind.ts";
+import type { AffineKind } from "./kind.ts";
 
 /** pyvene's CollectIntervention: returns b. */
-export const collect: KindImplementation = { kind: "collect", affine: { keep: 1, gain: 0 }, collects: true };
+export const collect: AffineKind = {
+  kind: "collect",
+  affine: { keep: 1, gain: 0 },
+  collects: true,
+  sourceSide: "site",
+};

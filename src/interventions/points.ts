@@ -3,16 +3,20 @@ import { VeneError } from "../base/errors.ts";
 import { Builder } from "../graph/builder.ts";
 import type { Graph, Value } from "../graph/ir.ts";
 import { spliceAfter } from "../graph/surgery.ts";
+import { type Operation, spliceOperation } from "./operation.ts";
 
 /**
- * One place in the graph that a session can edit or read. `edit` is what the nodes there allow: nothing, adding, or also
- * clearing what was there (so "swap" can do all that "add" can). Reading sees the value before this point's own edit.
+ * One place in the graph that a session can edit or read. `edit` is what the nodes there allow: nothing, adding, also clearing
+ * what was there (so "swap" can do all that "add" can), or an operation of its own. Reading sees the value before this point's
+ * own edit.
  */
 export interface Point {
   readonly value: string;
   readonly width: number;
-  readonly edit: "none" | "add" | "swap";
+  readonly edit: "none" | "add" | "swap" | "operate";
   readonly read: boolean;
+  /** There where `edit` is "operate". */
+  readonly operation?: Operation | undefined;
 }
 
 /** Names of the instrumented graph's further inputs and outputs. r = rows of the step, m = patterns of rows. */
@@ -39,7 +43,7 @@ export interface Lanes {
 }
 
 export function lanesOf(points: readonly Point[]): Lanes {
-  const vectors = offsets(points, (point) => point.edit !== "none");
+  const vectors = offsets(points, ({ edit }) => edit === "add" || edit === "swap");
   const clears = offsets(points, (point) => point.edit === "swap");
   return {
     vectorOffsets: vectors.starts,
@@ -77,6 +81,7 @@ export function instrument(graph: Graph, points: readonly Point[]): Lanes {
     if (value === undefined) throw new VeneError("site-unknown", `the graph has no value ${point.value}`);
     spliceAfter(graph, value, (x) => {
       if (point.read && readRows !== undefined) graph.addOutput(builder.gatherRows(laneNames.read(i), x, readRows));
+      if (point.operation !== undefined) return spliceOperation(builder, i, point.operation, point.width, x);
       const keep = kept[i];
       const old = keep === undefined ? x : builder.mul(`edit.${i}.kept`, x, keep);
       const delta = added[i];

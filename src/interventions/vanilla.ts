@@ -1,5 +1,10 @@
 /** Vanilla: the interchange intervention, the base's value is replaced by the source's. */
-import type { KindImplementation } from "./kind.ts";
+import type { AffineKind } from "./kind.ts";
 
 /** pyvene's VanillaIntervention: b = s. Strength below 1 mixes: (1 - strength) b + strength s. */
-export const vanilla: KindImplementation = { kind: "vanilla", affine: { keep: 0, gain: 1 }, collects: false };
+export const vanilla: AffineKind = {
+  kind: "vanilla",
+  affine: { keep: 0, gain: 1 },
+  collects: false,
+  sourceSide: "site",
+};

@@ -77,6 +77,15 @@ function checkedLength(
   prompts: readonly (readonly number[])[],
   options: GenerateOptions,
 ): number {
+  if (model.shape.encoder === true) {
+    throw new VeneError(
+      "generation-unsupported",
+      "the model is an encoder, whose tokens look both ways: it cannot generate",
+      {
+        hint: "use forward and collect",
+      },
+    );
+  }
   checkSampling(options);
   checkList("stop", "a list of texts", options.stop, (item) => typeof item === "string");
   checkList("eosTokenIds", "a list of token ids", options.eosTokenIds, Number.isSafeInteger);
@@ -138,7 +147,7 @@ async function readPrompt(
   signal: AbortSignal | undefined,
 ): Promise<StepResult> {
   const rows = Math.min(CHUNK_TOKENS, Math.floor(CHUNK_EDITS / Math.max(1, run.editWidth)));
-  const chunk = Math.max(1, Math.floor(rows / prompt.rows));
+  const chunk = plan?.wholePrompt === true ? prompt.columns : Math.max(1, Math.floor(rows / prompt.rows));
   for (;;) {
     throwIfAborted(signal);
     const from = run.done;

@@ -47,6 +47,7 @@ export interface Generation {
 export interface CollectedRow {
   /** 0-based among the row's real tokens, prompt and generated alike. */
   readonly position: number;
+  /** The features collected; with units h and h.pos those of each head, one after the other. */
   readonly values: Float32Array;
 }
 

@@ -1,15 +1,9 @@
-/** Builds onnxruntime sessions for a checkpoint, instrumented at the points asked for, and keeps the ones worth keeping. */
-import { basename, dirname } from "node:path";
+/** Builds onnxruntime sessions of a model's graphs, instrumented at the points asked for, and keeps the ones worth keeping. */
 import { layerOfAttentionWeight } from "../arch/attention-weights.ts";
-import type { Checkpoint } from "../arch/checkpoint.ts";
-import type { Family } from "../arch/family.ts";
-import { type CopyOptions, float32Weights } from "../arch/float32-copy.ts";
-import type { SiteTable } from "../arch/sites.ts";
-import type { WeightIndex } from "../arch/weights.ts";
-import { dtypeSizes, elementCount } from "../base/dtype.ts";
 import { VeneError } from "../base/errors.ts";
-import { serialiseGraph } from "../graph/serialise.ts";
-import { instrument, type Lanes, lanesOf, type Point } from "../interventions/points.ts";
+import type { ProgressListener } from "../base/progress.ts";
+import { type Lanes, lanesOf, type Point } from "../interventions/points.ts";
+import type { GraphSource } from "./graph-source.ts";
 import { Session } from "./ort.ts";
 
 export interface SessionLimits {
@@ -21,6 +15,12 @@ export interface SessionLimits {
 }
 
 const usualLimits: SessionLimits = { largeBytes: 128 << 20, sessionsOfSmallModel: 4, gatheredWidth: 1 << 17 };
+
+export interface SessionsOptions {
+  /** Threads inside an op; default: one per core. */
+  readonly threads?: number | undefined;
+  readonly onProgress?: ProgressListener | undefined;
+}
 
 /** A session in use. Nobody releases it before `done` is called. */
 export interface Lease {
@@ -38,40 +38,34 @@ interface Live {
   leases: number;
 }
 
-const editRank = { none: 0, add: 1, swap: 2 } as const satisfies Record<Point["edit"], number>;
+/** What else a point can stand for: one that clears can also add, and any can do nothing. */
+const canDo = {
+  none: ["none"],
+  add: ["none", "add"],
+  swap: ["none", "add", "swap"],
+  operate: ["none", "operate"],
+} as const satisfies { readonly [E in Point["edit"]]: readonly Point["edit"][] };
+
+function serves(offered: Point, wanted: Point): boolean {
+  const can: readonly Point["edit"][] = canDo[offered.edit];
+  const same = wanted.operation === undefined || wanted.operation.signature === offered.operation?.signature;
+  return offered.value === wanted.value && can.includes(wanted.edit) && same && (offered.read || !wanted.read);
+}
 
 export class ModelSessions {
-  readonly sites: SiteTable;
-  readonly #checkpoint: Checkpoint;
-  readonly #family: Family;
-  readonly #copy: CopyOptions;
-  readonly #threads: number | undefined;
-  readonly #weightNames: readonly string[];
+  readonly #graphs: GraphSource;
+  readonly #options: SessionsOptions;
   readonly #limits: SessionLimits;
   /** Sessions worth keeping. */
   readonly #keep: number;
-  #weights: Promise<WeightIndex> | undefined;
   #live: Live[] = [];
   #released = false;
 
-  constructor(
-    checkpoint: Checkpoint,
-    family: Family,
-    copy: CopyOptions,
-    threads: number | undefined,
-    limits: Partial<SessionLimits> = {},
-  ) {
+  constructor(graphs: GraphSource, options: SessionsOptions, limits: Partial<SessionLimits> = {}) {
     this.#limits = { ...usualLimits, ...limits };
-    this.#checkpoint = checkpoint;
-    this.#family = family;
-    this.#copy = copy;
-    this.#threads = threads;
-    const { graph, sites } = family.compile(checkpoint.config, checkpoint.weights);
-    this.sites = sites;
-    this.#weightNames = [...graph.values()].flatMap(({ constant }) =>
-      constant !== undefined && "weight" in constant ? [constant.weight] : [],
-    );
-    this.#keep = this.#float32Bytes() > this.#limits.largeBytes ? 1 : this.#limits.sessionsOfSmallModel;
+    this.#graphs = graphs;
+    this.#options = options;
+    this.#keep = graphs.weightBytes > this.#limits.largeBytes ? 1 : this.#limits.sessionsOfSmallModel;
   }
 
   /**
@@ -111,30 +105,10 @@ export class ModelSessions {
   }
 
   async #create(points: readonly Point[]): Promise<Session> {
-    this.#weights ??= float32Weights(this.#checkpoint.weights, this.#weightNames, this.#copy);
-    const weights = await this.#weights.catch((error: unknown) => {
-      this.#weights = undefined;
-      throw error;
-    });
-    const layers = points.map(({ value }) => layerOfAttentionWeight(value)).filter((layer) => layer !== undefined);
-    const options = { attentionWeights: new Set(layers) };
-    const { graph } = this.#family.compile(this.#checkpoint.config, this.#checkpoint.weights, options);
-    instrument(graph, points);
-    const bytes = serialiseGraph(graph, (name) => {
-      const { file, start, end } = weights.entries.get(name)!;
-      return { location: basename(file), offset: start, length: end - start };
-    });
-    const folder = dirname(weights.entries.get(this.#weightNames[0]!)!.file);
+    const { bytes, weightsFolder } = await this.#graphs.build(points);
     // Said beforehand, because creating a session blocks the event loop.
-    this.#copy.onProgress?.({ phase: "preparing a session", done: 0, unit: "items" });
-    return Session.create(bytes, { weightsFolder: folder, threads: this.#threads });
-  }
-
-  #float32Bytes(): number {
-    return this.#weightNames.reduce((sum, name) => {
-      const { shape } = this.#checkpoint.weights.entries.get(name)!;
-      return sum + dtypeSizes.float32 * elementCount(shape);
-    }, 0);
+    this.#options.onProgress?.({ phase: "preparing a session", done: 0, unit: "items" });
+    return Session.create(bytes, { weightsFolder, threads: this.#options.threads });
   }
 
   /** Releases the least recently used sessions that nobody is using; nobody gets them from the first moment on. */
@@ -177,13 +151,7 @@ function matchPoints(wanted: readonly Point[], offered: readonly Point[]): reado
   const last = new Map<string, number>();
   const indices: number[] = [];
   for (const point of wanted) {
-    const match = offered.findIndex(
-      (candidate, i) =>
-        i > (last.get(point.value) ?? -1) &&
-        candidate.value === point.value &&
-        editRank[candidate.edit] >= editRank[point.edit] &&
-        (candidate.read || !point.read),
-    );
+    const match = offered.findIndex((candidate, i) => i > (last.get(point.value) ?? -1) && serves(candidate, point));
     if (match < 0) return undefined;
     last.set(point.value, match);
     indices.push(match);

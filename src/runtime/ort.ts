@@ -2,8 +2,9 @@
 import { messageOf, VeneError } from "../base/errors.ts";
 import { importWithoutFloat16Array } from "./float16-array.ts";
 
-/** A tensor as onnxruntime takes and gives it. */
+/** A tensor as onnxruntime takes and gives it. float16 numbers are their bits. */
 export type Feed =
+  | { readonly dtype: "float16"; readonly data: Uint16Array; readonly shape: readonly number[] }
   | { readonly dtype: "float32"; readonly data: Float32Array; readonly shape: readonly number[] }
   | { readonly dtype: "int64"; readonly data: BigInt64Array; readonly shape: readonly number[] }
   | { readonly dtype: "bool"; readonly data: Uint8Array; readonly shape: readonly number[] };
@@ -20,6 +21,15 @@ export interface SessionOptions {
   readonly weightsFolder: string;
   /** Threads inside an op; default: onnxruntime's (one per core). */
   readonly threads?: number | undefined;
+  /** For who only wants to know its types: nothing is optimised, and no weight is packed. */
+  readonly unprepared?: boolean;
+}
+
+/** What onnxruntime infers of an output; sizes that it does not know have names, perhaps "". */
+export interface OutputType {
+  /** onnxruntime's name of the element type: "float32", "int64", "string"... */
+  readonly type: string;
+  readonly shape: readonly (number | string)[];
 }
 
 type Ort = typeof import("onnxruntime-node");
@@ -35,12 +45,21 @@ function loadOrt(): Promise<Ort> {
 export class Session {
   readonly #ort: Ort;
   readonly #session: import("onnxruntime-node").InferenceSession;
+  /** Names of the inputs that a run must be fed. */
+  readonly inputs: ReadonlySet<string>;
   #tail: Promise<unknown> = Promise.resolve();
   #released = false;
 
   private constructor(ort: Ort, session: import("onnxruntime-node").InferenceSession) {
     this.#ort = ort;
     this.#session = session;
+    this.inputs = new Set(session.inputNames);
+  }
+
+  /** Types of the outputs that are tensors. */
+  outputTypes(): ReadonlyMap<string, OutputType> {
+    const tensors = this.#session.outputMetadata.flatMap((output) => (output.isTensor ? [output] : []));
+    return new Map(tensors.map(({ name, type, shape }) => [name, { type, shape }]));
   }
 
   /** Throws `runtime-failed` with onnxruntime's own words. Blocks the event loop while weights are prepared. */
@@ -49,12 +68,16 @@ export class Session {
     try {
       const session = await ort.InferenceSession.create(graph, {
         executionProviders: ["cpu"],
-        graphOptimizationLevel: "all",
+        graphOptimizationLevel: options.unprepared === true ? "disabled" : "all",
         logSeverityLevel: 4,
         ...(options.threads === undefined ? {} : { intraOpNumThreads: options.threads }),
         // Without force_spinning_stop the idle threads of one session fight the next one's.
         extra: {
-          session: { force_spinning_stop: "1", model_external_initializers_file_folder_path: options.weightsFolder },
+          session: {
+            force_spinning_stop: "1",
+            model_external_initializers_file_folder_path: options.weightsFolder,
+            ...(options.unprepared === true ? { disable_prepacking: "1" } : {}),
+          },
         },
       });
       return new Session(ort, session);

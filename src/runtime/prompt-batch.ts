@@ -1,5 +1,6 @@
 /** Rows of token ids as one rectangular batch: which columns are real tokens, where each token stands, who may look where. */
 import { VeneError } from "../base/errors.ts";
+import type { Tensor } from "../base/tensor.ts";
 
 /** A rectangular batch. Columns where `real` is 0 are padding, on either side. */
 export interface PromptBatch {
@@ -11,6 +12,8 @@ export interface PromptBatch {
   readonly real: Uint8Array;
   /** Per row, the columns of its real tokens in order: position p of a row is column `columnsOf[row][p]`. */
   readonly columnsOf: readonly Int32Array[];
+  /** Of a model that takes tensors: what it is fed; there are no ids then, and a column is a position of the places in use. */
+  readonly tensors?: Readonly<Record<string, Tensor>>;
 }
 
 /** Ragged rows, padded on the left with `padId`. Throws `prompt-invalid` for empty rows or ids outside the vocabulary. */
@@ -102,6 +105,15 @@ function outsideVocabulary(id: number, row: number, column: number, vocabulary: 
   );
 }
 
+/** Which of columns [from, to) are real: bool [rows x (to - from)]. */
+export function tokenMask(batch: PromptBatch, from: number, to: number): Uint8Array {
+  const out = new Uint8Array(batch.rows * (to - from));
+  for (let row = 0; row < batch.rows; row++) {
+    out.set(batch.real.subarray(row * batch.columns + from, row * batch.columns + to), row * (to - from));
+  }
+  return out;
+}
+
 /** Positions of columns [from, to): how many real tokens stand before, per row. int64 [rows x (to - from)]. */
 export function positionIds(batch: PromptBatch, from: number, to: number): BigInt64Array {
   const out = new BigInt64Array(batch.rows * (to - from));
@@ -117,18 +129,30 @@ export function positionIds(batch: PromptBatch, from: number, to: number): BigIn
 
 /**
  * Who may look where: bool [rows, 1, to - from, slots + (to - from)] for the step of columns [from, to), when the past
- * holds columns [0, from) in `slots` slots. A padding query sees only itself, so that no row of the softmax is empty.
+ * holds columns [0, from) in `slots` slots. A padding query sees only itself, so that no row of the softmax is empty. With a
+ * window, a query sees that many real tokens, itself included.
  */
-export function attentionMask(batch: PromptBatch, from: number, to: number, slots: number): Uint8Array {
+export function attentionMask(
+  batch: PromptBatch,
+  from: number,
+  to: number,
+  slots: number,
+  window = Number.POSITIVE_INFINITY,
+): Uint8Array {
   const step = to - from;
   const total = slots + step;
   const out = new Uint8Array(batch.rows * step * total);
   for (let row = 0; row < batch.rows; row++) {
     const real = batch.real.subarray(row * batch.columns, (row + 1) * batch.columns);
+    let position = real.subarray(0, from).reduce((count, one) => count + one, -1);
     for (let query = 0; query < step; query++) {
+      position += real[from + query]!;
       const line = out.subarray((row * step + query) * total, (row * step + query + 1) * total);
       line.set(real.subarray(0, from));
       line.set(real.subarray(from, from + query + 1), slots);
+      const first = batch.columnsOf[row]![position - window + 1] ?? 0;
+      line.fill(0, 0, Math.min(first, from));
+      line.fill(0, slots, slots + Math.max(0, first - from));
       line[slots + query] = 1;
     }
   }

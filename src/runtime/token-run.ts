@@ -1,22 +1,20 @@
 /** Feeds tokens through a leased session step by step: masks, positions, cache, edits in; logits and readings out. */
 import { io } from "../arch/decoder.ts";
 import type { ModelShape } from "../arch/family.ts";
-import { BankBuilder, type Edit } from "../interventions/bank.ts";
+import { VeneError } from "../base/errors.ts";
 import { laneNames } from "../interventions/points.ts";
 import { KvCache } from "./kv-cache.ts";
+import { indices, LaneFeeds, type PointWork } from "./lane-feeds.ts";
 import type { Lease } from "./model-sessions.ts";
 import type { Feed, Result } from "./ort.ts";
-import { attentionMask, type PromptBatch, positionIds } from "./prompt-batch.ts";
+import { attentionMask, type PromptBatch, positionIds, tokenMask } from "./prompt-batch.ts";
+import { RecurrentStates } from "./recurrent-states.ts";
 
-export interface Step {
+export interface Step extends PointWork {
   /** int ids [rows x count], row after row. */
   readonly ids: Int32Array;
   /** Rows of the flattened step (row x count + column) whose logits are wanted. */
   readonly logitRows: readonly number[];
-  /** Edits of the session's points; their rows are rows of the flattened step. */
-  readonly edits: readonly Edit[];
-  /** Points to read and the flattened rows to read there. */
-  readonly reads?: { readonly points: readonly number[]; readonly rows: readonly number[] };
 }
 
 export interface StepResult {
@@ -30,14 +28,23 @@ export interface StepResult {
 export class TokenRun {
   readonly #lease: Lease;
   readonly #batch: PromptBatch;
+  readonly #windows: readonly number[];
   readonly #cache: KvCache;
-  readonly #bank: BankBuilder;
+  readonly #states: RecurrentStates;
+  readonly #lanes: LaneFeeds;
 
   constructor(lease: Lease, shape: ModelShape, batch: PromptBatch) {
+    if (shape.unpadded !== undefined && batch.real.includes(0)) {
+      throw new VeneError("prompt-invalid", `the rows have different lengths, and ${shape.unpadded}`, {
+        hint: "run rows of one length at a time",
+      });
+    }
     this.#lease = lease;
     this.#batch = batch;
+    this.#windows = shape.windows ?? [];
     this.#cache = new KvCache(shape, batch.rows, batch.columns);
-    this.#bank = new BankBuilder(lease.lanes);
+    this.#states = new RecurrentStates(shape, batch.rows);
+    this.#lanes = new LaneFeeds(lease);
   }
 
   /** Numbers per row that the session's edits take. */
@@ -55,9 +62,13 @@ export class TokenRun {
     const { rows } = this.#batch;
     const count = step.ids.length / rows;
     const points = step.reads?.points ?? [];
-    const fetches = [io.logits, ...(keep ? this.#cache.outputs : []), ...points.map(laneNames.read)];
+    const kept = keep ? [...this.#cache.outputs, ...this.#states.outputs] : [];
+    const fetches = [io.logits, ...kept, ...points.map(laneNames.read)];
     const results = await this.#lease.session.run(this.#feeds(step, count), fetches);
-    if (keep) this.#cache.append(results, count);
+    if (keep) {
+      this.#cache.append(results, count);
+      this.#states.replace(results);
+    }
     return {
       logits: results[io.logits]!,
       reads: new Map(points.map((point) => [point, results[laneNames.read(point)]!.data])),
@@ -68,36 +79,40 @@ export class TokenRun {
     const { rows } = this.#batch;
     const from = this.done;
     const to = from + count;
-    const slots = this.#cache.slots;
     return {
       [io.inputIds]: { dtype: "int64", data: BigInt64Array.from(step.ids, BigInt), shape: [rows, count] },
-      [io.positionIds]: { dtype: "int64", data: positionIds(this.#batch, from, to), shape: [rows, count] },
-      [io.attentionMask]: {
-        dtype: "bool",
-        data: attentionMask(this.#batch, from, to, slots),
-        shape: [rows, 1, count, slots + count],
-      },
+      ...this.#placeFeeds(from, to),
       [io.logitRows]: indices(step.logitRows),
       ...this.#cache.feeds(),
-      ...this.#laneFeeds(step, rows * count),
+      ...this.#states.feeds(),
+      ...this.#lanes.feeds(step, rows * count),
     };
   }
 
-  #laneFeeds(step: Step, rows: number): Record<string, Feed> {
-    const { lanes } = this.#lease;
+  /** Where the step's tokens stand and what they see, as far as the family asks. */
+  #placeFeeds(from: number, to: number): Record<string, Feed> {
+    const { inputs } = this.#lease.session;
     const feeds: Record<string, Feed> = {};
-    if (lanes.reads) feeds[laneNames.readRows] = indices(step.reads?.rows ?? []);
-    if (lanes.vectorWidth === 0) return feeds;
-    const { select, patterns, vectors, clears } = this.#bank.build(step.edits, rows);
-    feeds[laneNames.select] = { dtype: "float32", data: select, shape: [rows, patterns] };
-    feeds[laneNames.vectors] = { dtype: "float32", data: vectors, shape: [patterns, lanes.vectorWidth] };
-    if (lanes.clearWidth > 0) {
-      feeds[laneNames.clears] = { dtype: "float32", data: clears, shape: [patterns, lanes.clearWidth] };
+    const shape = [this.#batch.rows, to - from];
+    if (inputs.has(io.positionIds)) {
+      feeds[io.positionIds] = { dtype: "int64", data: positionIds(this.#batch, from, to), shape };
     }
-    return feeds;
+    if (inputs.has(io.tokenMask))
+      feeds[io.tokenMask] = { dtype: "bool", data: tokenMask(this.#batch, from, to), shape };
+    if (inputs.has(io.realTokens)) {
+      const data = BigInt64Array.from(tokenMask(this.#batch, 0, to), BigInt);
+      feeds[io.realTokens] = { dtype: "int64", data, shape: [this.#batch.rows, to] };
+    }
+    return inputs.has(io.attentionMask) ? { ...feeds, ...this.#maskFeeds(from, to) } : feeds;
   }
-}
 
-function indices(rows: readonly number[]): Feed {
-  return { dtype: "int64", data: BigInt64Array.from(rows, BigInt), shape: [rows.length] };
+  #maskFeeds(from: number, to: number): Record<string, Feed> {
+    const { slots } = this.#cache;
+    const shape = [this.#batch.rows, 1, to - from, slots + to - from];
+    const mask = (window?: number): Feed => {
+      return { dtype: "bool", data: attentionMask(this.#batch, from, to, slots, window), shape };
+    };
+    const windowed = this.#windows.map((window): [string, Feed] => [io.windowMask(window), mask(window)]);
+    return { [io.attentionMask]: mask(), ...Object.fromEntries(windowed) };
+  }
 }

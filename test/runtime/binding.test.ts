@@ -7,6 +7,7 @@ import { Tensor } from "../../src/base/tensor.ts";
 import type { IntervenableConfig, RepresentationConfig } from "../../src/runtime/intervenable/config.ts";
 import { IntervenableModel } from "../../src/runtime/intervenable/intervenable-model.ts";
 import { loadModel, type Model } from "../../src/runtime/model.ts";
+import { parseTokensPolicy } from "../../src/spec/tokens.ts";
 import { Workshop } from "../support/checkpoints.ts";
 import { fixture } from "../support/fixtures.ts";
 import { randomVector } from "../support/vectors.ts";
@@ -131,7 +132,7 @@ describe("a config", () => {
     [
       "a kind nobody knows",
       { interventionType: "RotationIntervention" },
-      { code: "intervention-invalid", hint: expect.stringContaining("addition (AdditionIntervention)") },
+      { code: "intervention-invalid", hint: expect.stringContaining("low-rank-rotated-space") },
     ],
     ["a name of Object's as kind", { interventionType: "constructor" }, { code: "intervention-invalid" }],
     ["a layer that is not there", { layer: 4 }, { code: "site-out-of-range", details: { layer: 4, layers: 4 } }],
@@ -224,5 +225,130 @@ describe("a config", () => {
     }
     await expect(run(open, [[[32]]])).rejects.toMatchObject({ code: "intervention-invalid", details: { feature: 32 } });
     expect((await run(iv, [[[1], [0, 1]]])).intervened.logits.shape).toEqual([2, 2, 96]);
+  });
+});
+
+describe("tensors of a config", () => {
+  const place = { layer: 1, component: "block_output" } as const;
+  const built = (representation: Partial<RepresentationConfig>) =>
+    new IntervenableModel({ representations: { ...place, ...representation } as RepresentationConfig }, llama);
+  const invalid = expect.objectContaining({ code: "intervention-invalid" });
+
+  test("begin as pyvene's begin: orthonormal rotations, masks and boundaries at their usual values, the same for one seed", () => {
+    const iv = built({ interventionType: "boundless-rotated-space", seed: 3 });
+    const [rotation, boundary] = [...iv.getTrainableParameters().values()];
+    expect([rotation!.shape, boundary!.shape, boundary!.toNumbers()]).toEqual([[32, 32], [1], [0.5]]);
+    const w = rotation!.toFloat32();
+    for (let i = 0; i < 32; i++) {
+      for (let j = 0; j <= i; j++) {
+        let product = 0;
+        for (let r = 0; r < 32; r++) product += w[r * 32 + i]! * w[r * 32 + j]!;
+        expect(product).toBeCloseTo(i === j ? 1 : 0, 5);
+      }
+    }
+    const again = built({ interventionType: "boundless-rotated-space", seed: 3 });
+    const other = built({ interventionType: "boundless-rotated-space", seed: 4 });
+    expect([...again.getTrainableParameters().values()][0]!.toFloat32()).toEqual(w);
+    expect([...other.getTrainableParameters().values()][0]!.toFloat32()).not.toEqual(w);
+    const masks = built({ interventionType: "SigmoidMaskRotatedSpaceIntervention" }).getTrainableParameters();
+    expect([...masks.values()][1]!.toNumbers()).toEqual(new Array(32).fill(100));
+  });
+
+  test("take their sizes from rank, latents and units", () => {
+    const shapes = (representation: Partial<RepresentationConfig>) =>
+      [...built(representation).getTrainableParameters().values()].map(({ shape }) => shape);
+    const lowRank = { interventionType: "low-rank-rotated-space", lowRankDimension: 5 } as const;
+    expect(shapes(lowRank)).toEqual([[32, 5]]);
+    expect(shapes({ ...lowRank, maxNumberOfUnits: 3 })).toEqual([[96, 5]]);
+    expect(shapes({ ...lowRank, component: "head_value_output", unit: "h" })).toEqual([[8, 5]]);
+    expect(shapes({ interventionType: "autoencoder", latentDim: 40 })).toEqual([[40, 32], [40], [32, 40], [32]]);
+    const lora = { component: "mlp_output", interventionType: "lora", parameters: { scaling: 1 }, lowRankDimension: 2 };
+    expect(shapes(lora)).toEqual([
+      [2, 32],
+      [32, 2],
+    ]);
+  });
+
+  test("default dimensions are pyvene's: JumpReLU takes the first d latents, Autoencoder the latent d", () => {
+    const dimension = (representation: Partial<RepresentationConfig>) =>
+      built(representation).artefact.manifest.interventions[0]!.dimension;
+    expect(dimension({ interventionType: "jumprelu-autoencoder", lowRankDimension: 64 })).toBe(32);
+    expect(dimension({ interventionType: "autoencoder", latentDim: 64 })).toEqual([32]);
+    expect(dimension({ interventionType: "autoencoder", latentDim: 64, dimension: null })).toBeNull();
+    expect(dimension({ interventionType: "rotated-space" })).toBeNull();
+  });
+
+  test("are refused when unknown, without a size, or of another width", () => {
+    const vector = new Float32Array(32);
+    expect(() => built({ interventionType: "loreft", tensors: { rotations: vector } })).toThrow(invalid);
+    expect(() => built({ interventionType: "loreft" })).toThrow(
+      expect.objectContaining({ code: "intervention-invalid", hint: expect.stringContaining("lowRankDimension") }),
+    );
+    expect(() => built({ interventionType: "pca-rotated-space", lowRankDimension: 3 })).toThrow(invalid);
+    expect(() => built({ interventionType: "sigmoid-mask", tensors: { mask: new Float32Array(31) } })).toThrow(
+      expect.objectContaining({ code: "artefact-tensor" }),
+    );
+    expect(() => built({ interventionType: "skip", component: "query_output" })).not.toThrow();
+    expect(() => built({ interventionType: "skip", component: "block_input" })).toThrow(invalid);
+    expect(() => built({ interventionType: "lora", component: "block_input", lowRankDimension: 1 })).toThrow(invalid);
+  });
+
+  test("are refused when they could not be held, or contradict what else is said", () => {
+    const low = { interventionType: "low-rank-rotated-space" } as const;
+    for (const size of [1e12, -1, 0, 1.5, Number.NaN]) {
+      expect(() => built({ ...low, lowRankDimension: size })).toThrow(invalid);
+    }
+    for (const units of [-1, 0, 1e9, 1.5]) {
+      expect(() => built({ ...low, lowRankDimension: 2, maxNumberOfUnits: units })).toThrow(
+        expect.objectContaining({ code: "manifest-invalid", hint: "correct the config" }),
+      );
+    }
+    const rotation = Tensor.float32([32, 2], new Float32Array(64));
+    expect(() => built({ ...low, lowRankDimension: 4, tensors: { rotation } })).toThrow(invalid);
+    expect(() => built({ interventionType: "addition", tensors: { source: new Float32Array(32) } })).toThrow(
+      expect.objectContaining({ hint: expect.stringContaining("sourceRepresentation") }),
+    );
+    expect(() =>
+      built({ interventionType: "loreft", lowRankDimension: 2, parameters: { activation: "none" } }),
+    ).toThrow(expect.objectContaining({ code: "manifest-invalid", hint: "correct the config" }));
+    const iv = built({ ...low, tensors: { rotation: Tensor.float32([32, 2], randomVector(64, 1)) } });
+    expect(iv.notices.join()).toMatch(/orthonormal/);
+  });
+
+  test("a tokens policy may be a text", () => {
+    const iv = built({ interventionType: "zero", tokens: "last" });
+    expect(iv.artefact.manifest.interventions[0]!.tokens).toEqual(parseTokensPolicy("last"));
+  });
+
+  test("of a link belong to its first, and are counted once", () => {
+    const low = { ...place, interventionType: "low-rank-rotated-space", interventionLinkKey: 0 } as const;
+    const pair = [
+      { ...low, lowRankDimension: 4 },
+      { ...low, layer: 2 },
+    ];
+    const iv = new IntervenableModel({ representations: pair }, llama);
+    const [first, second] = iv.artefact.manifest.interventions;
+    expect(second!.tensors).toEqual(first!.tensors);
+    const named = pair.map((one) => ({ ...one, interventionLinkKey: "a" }));
+    const alone = { ...place, layer: 3, interventionType: "low-rank-rotated-space", lowRankDimension: 4 };
+    const mixedIn = new IntervenableModel({ representations: [...named, alone] }, llama);
+    expect(mixedIn.getTrainableParameters().size).toBe(2);
+    expect(iv.getTrainableParameters().size).toBe(1);
+    const own = [pair[0]!, { ...pair[1]!, tensors: { rotation: new Float32Array(32) } }];
+    expect(() => new IntervenableModel({ representations: own }, llama)).toThrow(invalid);
+    const mixed = [pair[0]!, { ...pair[1]!, interventionType: "zero" }];
+    expect(() => new IntervenableModel({ representations: mixed }, llama)).toThrow(invalid);
+  });
+
+  test("unit t means positions where a model has steps, and nothing where it has none", async () => {
+    const zero = { ...place, unit: "t", interventionType: "zero" } as const;
+    expect(() => new IntervenableModel({ representations: zero }, llama)).toThrow(invalid);
+    const mamba = await loadModel(fixture("models", "mamba"));
+    const logits = async (unit: "t" | "pos") => {
+      const iv = new IntervenableModel({ representations: { ...zero, unit } }, mamba);
+      return (await iv.forward({ base: [[3, 5, 8, 2]], unitLocations: { base: 2 } })).intervened.logits.toFloat32();
+    };
+    expect(await logits("t")).toEqual(await logits("pos"));
+    await mamba.release();
   });
 });

@@ -2,6 +2,7 @@
 import { afterAll, expect, jest, test } from "@jest/globals";
 import { openCheckpoint } from "../../src/arch/checkpoint.ts";
 import { familyOf } from "../../src/arch/families.ts";
+import { CheckpointGraphs } from "../../src/runtime/checkpoint-graphs.ts";
 import { ModelSessions, type SessionLimits } from "../../src/runtime/model-sessions.ts";
 import { Session } from "../../src/runtime/ort.ts";
 import { fixture } from "../support/fixtures.ts";
@@ -18,7 +19,8 @@ const point = (layer: number) =>
 async function largeModel(limits: Partial<SessionLimits> = {}): Promise<ModelSessions> {
   const checkpoint = await openCheckpoint(fixture("models", "llama"));
   const family = familyOf(checkpoint.config);
-  return new ModelSessions(checkpoint, family, { cacheFolder: "unused" }, 1, { largeBytes: 1, ...limits });
+  const graphs = new CheckpointGraphs(checkpoint, family, { cacheFolder: "unused" });
+  return new ModelSessions(graphs, { threads: 1 }, { largeBytes: 1, ...limits });
 }
 
 test("a second intervention's session serves the first one, too", async () => {

@@ -1,11 +1,31 @@
-/** Compiled checkpoints against numbers that transformers made: logits, every component, greedy tokens, padded batches. */
+/** Compiled checkpoints against numbers that transformers made: logits, every component, greedy tokens, padded batches, steering. */
 import { describe, expect, test } from "@jest/globals";
 import { allRows, forwardPass } from "../../src/runtime/forward.ts";
+import { IntervenableModel } from "../../src/runtime/intervenable/intervenable-model.ts";
 import { loadModel } from "../../src/runtime/model.ts";
 import { rectangular } from "../../src/runtime/prompt-batch.ts";
 import { fixture, idsOf, largestDifference, rangeOf, readTensors } from "../support/fixtures.ts";
 
-const families = ["gpt2", "llama", "llama_mha", "llama3_rope"] as const;
+const families = [
+  "gemma",
+  "gemma2",
+  "gemma3",
+  "gpt2",
+  "gpt_neo",
+  "gpt_neox",
+  "llama",
+  "llama3_rope",
+  "llama_mha",
+  "mistral",
+  "mixtral",
+  "olmo",
+  "olmo2",
+  "opt",
+  "phi",
+  "phi3",
+  "qwen2",
+  "qwen3",
+] as const;
 
 describe.each(families)("%s", (family) => {
   const folder = fixture("models", family);
@@ -29,7 +49,9 @@ describe.each(families)("%s", (family) => {
   test("every component's value is transformers'", async () => {
     const { model, reference, batch } = await open();
     const names = [...reference.keys()].filter((name) => name.startsWith("layers."));
-    expect(names.length).toBe(model.shape.layers * 11);
+    const perLayer = names.filter((name) => name.startsWith("layers.0.")).length;
+    expect(perLayer).toBeGreaterThanOrEqual(7);
+    expect(names.length).toBe(model.shape.layers * perLayer);
     const points = names.map((name) => {
       const [, layer, component] = /^layers\.(\d+)\.(\w+)$/.exec(name)!;
       const place = model.sites.locate({ layer: Number(layer), component: component as "block_output", unit: "pos" });
@@ -62,6 +84,39 @@ describe.each(families)("%s", (family) => {
       const single = await model.generate(row, { maxNewTokens: 12, eosTokenIds: [] });
       expect(single.tokens).toEqual(together[r]!.tokens);
     }
+    await model.release();
+  });
+
+  test("a vector added to a middle block's output does what a hook in PyTorch does", async () => {
+    const { model, reference, ids } = await open();
+    const steered = await readTensors(`${folder}/steered.safetensors`);
+    const [layer] = steered.get("layer")!.toNumbers();
+    const iv = new IntervenableModel(
+      {
+        representations: [
+          {
+            layer: layer!,
+            component: "block_output",
+            interventionType: "AdditionIntervention",
+            sourceRepresentation: steered.get("vector")!,
+          },
+        ],
+      },
+      model,
+    );
+    const { intervened, original } = await iv.forward({ base: ids });
+    const expected = steered.get("logits")!.toFloat32();
+    const logits = intervened.logits.toFloat32();
+    expect(largestDifference(logits, expected)).toBeLessThanOrEqual(1e-4 * rangeOf(expected));
+    expect(largestDifference(original!.logits.toFloat32(), expected)).toBeGreaterThan(0.05 * rangeOf(expected));
+    const options = { maxNewTokens: 12, eosTokenIds: [], tokens: { prompt: "all", generated: "all" } } as const;
+    const alone = await iv.generate(ids[0]!, options);
+    expect([...ids[0]!, ...alone.tokens]).toEqual(idsOf(steered.get("greedy")!)[0]);
+    const mask = idsOf(reference.get("padded.attention_mask")!);
+    const rows = idsOf(reference.get("padded.input_ids")!).map((row, r) => row.filter((_, c) => mask[r]![c] === 1));
+    const together = await iv.generate(rows, options);
+    const greedy = idsOf(steered.get("padded.greedy")!);
+    expect(together.map((row) => row.tokens)).toEqual(greedy.map((row) => row.slice(10)));
     await model.release();
   });
 });

@@ -1,13 +1,17 @@
 /** Units of one row spelled out: which positions, which heads, checked against the row and the place. */
 import { VeneError } from "../../base/errors.ts";
 import type { PromptBatch } from "../prompt-batch.ts";
+import type { Tokenizer } from "../tokenizer.ts";
 import type { Cells } from "./locations.ts";
+import { findPositions, type NamedPositions } from "./named-positions.ts";
 import type { Resolved } from "./resolve.ts";
 
 /** The layout that rules speak about: prompt columns, then columns to be generated. */
 export interface RuleContext {
   readonly layout: PromptBatch;
   readonly promptColumns: number;
+  /** For positions that are named by their text. */
+  readonly tokenizer: Tokenizer | undefined;
 }
 
 /** Real tokens of a row's prompt. */
@@ -28,9 +32,24 @@ export interface ExpandedCells {
 
 /** Cells of one row with "all" spelled out and negatives counted from the end. Throws `locations-invalid` when out of range. */
 export function expandCells(cells: Cells, context: RuleContext, row: number, resolved: Resolved): ExpandedCells {
-  const positions = inRange(cells.positions, promptLength(context, row), "position", resolved);
+  const positions = inRange(positionsOf(cells, context, row), promptLength(context, row), "position", resolved);
   const count = resolved.place.heads?.count ?? 0;
   return { positions, heads: cells.heads === undefined ? undefined : inRange(cells.heads, count, "head", resolved) };
+}
+
+function positionsOf({ positions }: Cells, context: RuleContext, row: number): readonly number[] | undefined {
+  if (positions === undefined || !isNamed(positions)) return positions;
+  const { layout, tokenizer, promptColumns } = context;
+  const columns = layout.columnsOf[row]!.filter((column) => column < promptColumns);
+  return findPositions(
+    positions,
+    Array.from(columns, (column) => layout.ids[row * layout.columns + column]!),
+    tokenizer,
+  );
+}
+
+function isNamed(positions: readonly number[] | NamedPositions): positions is NamedPositions {
+  return !Array.isArray(positions);
 }
 
 function inRange(

@@ -1,7 +1,9 @@
 /** Rules to the edits of one step: which rows of the step they touch, how strongly. */
-import type { Edit } from "../../interventions/bank.ts";
+
+import type { StepEdit } from "../lane-feeds.ts";
 import type { PromptBatch } from "../prompt-batch.ts";
-import type { Rule } from "./rules.ts";
+import { operationEdit } from "./operator-rules.ts";
+import { isCollectRule, isOperatorRule, type Rule } from "./rules.ts";
 
 /** Edits for columns [from, to); `point` maps an intervention's index to the session's point. */
 export function editsOf(
@@ -10,14 +12,16 @@ export function editsOf(
   from: number,
   to: number,
   point: (index: number) => number,
-): Edit[] {
+): StepEdit[] {
   const found = new Map<Uint8Array, readonly number[]>();
   const touched = (mask: Uint8Array) => {
     const known = found.get(mask) ?? touchedRows(mask, layout, from, to);
     found.set(mask, known);
     return known;
   };
-  return rules.flatMap((rule) => {
+  return rules.flatMap((rule): readonly StepEdit[] => {
+    if (isCollectRule(rule)) return [];
+    if (isOperatorRule(rule)) return operationEdit(rule, from, to, point(rule.index));
     const rows = touched(rule.touches);
     if (rows.length === 0) return [];
     const weights = rows.map((row) => rule.strengths[Math.floor(row / (to - from))]!);

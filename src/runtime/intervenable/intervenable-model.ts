@@ -1,6 +1,7 @@
 /** IntervenableModel: interventions bound to a model. Build it from a config or load it; run it, generate with it, save it. */
 import type { Artefact } from "../../artefact/artefact.ts";
-import { readArtefact, writeArtefact } from "../../artefact/read.ts";
+import { rotationNotices } from "../../artefact/check.ts";
+import { writeArtefact } from "../../artefact/read.ts";
 import { VeneError } from "../../base/errors.ts";
 import { checkKeys } from "../../base/known-keys.ts";
 import type { Tensor } from "../../base/tensor.ts";
@@ -16,25 +17,32 @@ import {
 import type { Model } from "../model.ts";
 import { extended, leftPadded, type PromptBatch } from "../prompt-batch.ts";
 import { isSinglePrompt, type Prompt } from "../prompts.ts";
+import type { PushedArtefact } from "../push-artefact.ts";
 import type { Steering } from "../steering.ts";
-import { expandCells } from "./cells.ts";
+import { expandCells, type RuleContext } from "./cells.ts";
 import { artefactOfConfig, baseOf, type IntervenableConfig } from "./config.ts";
-import { Forward, type ForwardInput, type ForwardResult, forwardInputNames, strengthsOf } from "./forward.ts";
+import { Forward, type ForwardInput, type ForwardResult, forwardInputNames } from "./forward.ts";
+import { strengthsOf } from "./groups.ts";
 import type { BatchInput } from "./inputs.ts";
 import { everywhere, type Leg, type UnitLocations } from "./locations.ts";
-import { type Resolved, resolveInterventions } from "./resolve.ts";
-import type { Rule } from "./rules.ts";
+import { type LoadInterventionOptions, openIntervention } from "./open-intervention.ts";
+import { pointsOf, type Resolved, resolveInterventions } from "./resolve.ts";
+import { isCollectRule, isOperatorRule, type Rule } from "./rules.ts";
+import { answers, type SamplePrompt, type SaveInterventionOptions, saveIntervention } from "./save-intervention.ts";
+import { type SourceRepresentations, withRepresentations } from "./source-representations.ts";
 import { planOf, policyRules } from "./steered-generation.ts";
-
-export interface LoadInterventionOptions {
-  /** Refuse a model with another fingerprint, or an artefact that records none. Default false: a notice is given. */
-  readonly strictBase?: boolean;
-}
+import { trainableTensors } from "./trainable.ts";
 
 export interface SaveOptions {
   /** Also write the files that pyvene loads, where it can. Default true. */
   readonly pyvene?: boolean;
+  /** Prompts to answer with and without the interventions: for the card, and recorded as what a correct load must say. */
+  readonly samples?: readonly SamplePrompt[];
+  /** Of each sample. Default 32. */
+  readonly maxNewTokens?: number;
 }
+
+const saveOptionNames = ["pyvene", "samples", "maxNewTokens"] as const satisfies readonly (keyof SaveOptions)[];
 
 export interface SteeredGenerateOptions extends GenerateOptions {
   /** In place of each intervention's default strength, for all prompts or one per prompt. */
@@ -47,6 +55,8 @@ export interface SteeredGenerateOptions extends GenerateOptions {
   readonly unitLocations?: UnitLocations | null | undefined;
   /** Sources for interventions without a constant one, as in `forward`; they are run once, on their own prompts. */
   readonly sources?: readonly (BatchInput | null)[] | undefined;
+  /** Values in place of sources, as in `forward`. */
+  readonly sourceRepresentations?: SourceRepresentations | undefined;
 }
 
 const steeredOptionNames = [
@@ -56,6 +66,7 @@ const steeredOptionNames = [
   "interveneOnPrompt",
   "unitLocations",
   "sources",
+  "sourceRepresentations",
 ] as const satisfies readonly (keyof SteeredGenerateOptions)[];
 
 export class IntervenableModel {
@@ -63,33 +74,26 @@ export class IntervenableModel {
   readonly artefact: Artefact;
   /** What is worth knowing about how it was loaded, for people. */
   readonly notices: readonly string[];
+  /** "org/name@commit" if it was pulled from the Hub. */
+  readonly pinned: string | undefined;
   readonly #resolved: readonly Resolved[];
 
   /** pyvene's IntervenableModel(config, model). Throws `intervention-invalid`, `site-unknown`, `base-mismatch` and others. */
-  constructor(config: IntervenableConfig | Artefact, model: Model, notices: readonly string[] = []) {
+  constructor(config: IntervenableConfig | Artefact, model: Model, notices: readonly string[] = [], pinned?: string) {
     this.model = model;
+    this.pinned = pinned;
     this.artefact = "manifest" in config ? config : artefactOfConfig(config, model);
-    this.notices = notices;
+    this.notices = "manifest" in config ? notices : rotationNotices(this.artefact.manifest, this.artefact.tensors);
     this.#resolved = resolveInterventions(this.artefact, model);
   }
 
-  /** Opens a folder in format 1 or as any pyvene saved it. Throws `artefact-missing` and all that reading and binding throw. */
-  static async load(folder: string, model: Model, options: LoadInterventionOptions = {}): Promise<IntervenableModel> {
-    const { artefact, notices } = await readArtefact(folder);
-    const { fingerprint, model: made } = artefact.manifest.base;
-    const known = fingerprint !== undefined;
-    const other = known && fingerprint !== model.fingerprint;
-    if (options.strictBase === true && (other || !known)) {
-      const why = known
-        ? `was made for ${made ?? "another model"}: other weights or precision`
-        : "records no fingerprint of its base";
-      throw new VeneError("base-mismatch", `${artefact.manifest.name} ${why}`, {
-        hint: "load it without strictBase to accept any model of the same shape",
-        details: { expected: fingerprint, found: model.fingerprint },
-      });
-    }
-    const notice = `made for ${made ?? "another model"}; this model has the same shape but other weights or precision`;
-    return new IntervenableModel(artefact, model, other ? [...notices, notice] : notices);
+  /**
+   * Opens a folder, or "org/name" or "org/name@revision" on the Hub, in format 1 or as any pyvene saved it. Throws
+   * `artefact-missing`, `hub-*`, and all that reading and binding throw.
+   */
+  static async load(source: string, model: Model, options: LoadInterventionOptions = {}): Promise<IntervenableModel> {
+    const { artefact, notices, pinned } = await openIntervention(source, model, options);
+    return new IntervenableModel(artefact, model, notices, pinned);
   }
 
   /** Whether forward and generate must be given sources. */
@@ -97,15 +101,24 @@ export class IntervenableModel {
     return this.#resolved.some((resolved) => resolved.needsSource);
   }
 
+  /**
+   * Tensors that training changes, by the names they are saved under; linked interventions share theirs. pyvene's
+   * get_trainable_parameters.
+   */
+  getTrainableParameters(): ReadonlyMap<string, Tensor> {
+    return trainableTensors(this.artefact);
+  }
+
   /** pyvene's forward: the base with and without interventions. Throws `sources-invalid`, `locations-invalid` and others. */
   async forward(input: ForwardInput): Promise<ForwardResult> {
     checkKeys("forward's input", input, forwardInputNames, "usage");
-    const forward = new Forward(this.model, this.#resolved, input.base);
-    const { rules, leg } = await forward.rules(input, this.artefact.manifest.mode);
-    const { logits, collected } = await forward.run(rules, leg);
+    const forward = new Forward(this.model, this.#resolved, input.base, input.sourceRepresentations);
+    const wantsOriginal = input.outputOriginalOutput !== false;
+    const prepared = await forward.prepare(input, this.artefact.manifest.mode, wantsOriginal);
+    const { logits, collected } = await forward.run(prepared, input.subspaces);
     const result = { intervened: { logits }, collected, attentionMask: forward.attentionMask };
-    if (input.outputOriginalOutput === false) return result;
-    return { original: { logits: (await forward.run([], undefined)).logits }, ...result };
+    const { original } = prepared;
+    return original === undefined ? result : { original: { logits: forward.logits(original) }, ...result };
   }
 
   /** Activations of the collecting interventions on the base: forward without looking at logits. */
@@ -140,10 +153,33 @@ export class IntervenableModel {
   }
 
   /** Writes format 1 and, where pyvene can load it, pyvene's files. Returns the files and what pyvene will miss. */
-  save(folder: string, options: SaveOptions = {}): Promise<{ files: readonly string[]; notices: readonly string[] }> {
+  async save(
+    folder: string,
+    options: SaveOptions = {},
+  ): Promise<{ files: readonly string[]; notices: readonly string[] }> {
+    checkKeys("save's options", options, saveOptionNames, "usage");
+    const { samples: prompts, maxNewTokens = 32, ...rest } = options;
+    const artefact = this.#withBase();
+    if (prompts === undefined) return writeArtefact(folder, artefact, rest);
+    const { expected, samples } = await answers(this, prompts, { maxNewTokens, signal: undefined });
+    return writeArtefact(folder, { ...artefact, manifest: { ...artefact.manifest, expected } }, { ...rest, samples });
+  }
+
+  /**
+   * Pushes what `save` writes to "org/name" on the Hub, in one commit that is checked afterwards. Throws `hub-unauthorized`,
+   * `hub-conflict`, `hub-integrity` and others of the hub.
+   */
+  saveIntervention(repo: string, options: SaveInterventionOptions = {}): Promise<PushedArtefact> {
+    return saveIntervention(this, this.#withBase(), repo, options);
+  }
+
+  #withBase(): Artefact {
     const { manifest } = this.artefact;
-    const base = { ...baseOf(this.model), ...withoutNulls(manifest.base) };
-    return writeArtefact(folder, { ...this.artefact, manifest: { ...manifest, base } }, options);
+    const { revision, ...own } = baseOf(this.model);
+    const base = { ...own, ...withoutNulls(manifest.base) };
+    // A commit says nothing about a model of another name.
+    if (revision !== undefined && base.model === own.model) base.revision ??= revision;
+    return { ...this.artefact, manifest: { ...manifest, base } };
   }
 
   /**
@@ -151,16 +187,17 @@ export class IntervenableModel {
    * asked for changes nothing, and the weights are held once.
    */
   async warmUp(): Promise<void> {
-    await this.model.warmUp(this.#resolved.map(({ point }) => point));
+    await this.model.warmUp(pointsOf(this.#resolved));
   }
 
   async #steering(rows: readonly (readonly number[])[], options: SteeredGenerateOptions): Promise<Steering> {
     const strengths = (resolved: Resolved) => strengthsOf(resolved, options.strength, rows.length);
     const located = await this.#locatedRules(rows, options);
+    const resolved = withRepresentations(this.#resolved, options.sourceRepresentations);
     return {
-      points: this.#resolved.map(({ point }) => point),
+      points: pointsOf(this.#resolved),
       plan: (layout, promptColumns, indices) => {
-        const context = { resolved: this.#resolved, layout, promptColumns, indices };
+        const context = { resolved, layout, promptColumns, indices, tokenizer: this.model.tokenizer };
         const rules =
           located === undefined
             ? policyRules(context, (resolved) => policyOf(resolved, options), strengths)
@@ -193,23 +230,25 @@ export class IntervenableModel {
         },
       );
     }
-    const forward = new Forward(this.model, this.#resolved, rows);
-    const { rules, leg } = await forward.rules({ ...options, unitLocations }, this.artefact.manifest.mode);
-    return { rules: [...rules, ...collectRules(this.#resolved, leg, forward.batch)], batch: forward.batch };
+    const forward = new Forward(this.model, this.#resolved, rows, options.sourceRepresentations);
+    const { rules, leg } = await forward.prepare({ ...options, unitLocations }, this.artefact.manifest.mode, false);
+    const context = { layout: forward.batch, promptColumns: forward.batch.columns, tokenizer: this.model.tokenizer };
+    return { rules: [...rules, ...collectRules(this.#resolved, leg, context)], batch: forward.batch };
   }
 }
 
 /** Collecting interventions edit nothing; their rules mark what to keep. Throws `locations-invalid`. */
-function collectRules(resolved: readonly Resolved[], { base }: Leg, batch: PromptBatch): Rule[] {
-  const context = { layout: batch, promptColumns: batch.columns };
+function collectRules(resolved: readonly Resolved[], { base }: Leg, context: RuleContext): Rule[] {
+  const batch = context.layout;
   return resolved.flatMap((one, index) => {
-    if (!one.kind.collects) return [];
-    const touches = new Uint8Array(batch.rows * batch.columns);
-    batch.columnsOf.forEach((columns, row) => {
-      const { positions } = expandCells(base[index]?.[row] ?? everywhere, context, row, one);
-      for (const position of positions) touches[row * batch.columns + columns[position]!] = 1;
+    if (!one.collects) return [];
+    const keeps = new Uint8Array(batch.rows * batch.columns);
+    const heads = Array.from(batch.columnsOf, (columns, row) => {
+      const cells = expandCells(base[index]?.[row] ?? everywhere, context, row, one);
+      for (const position of cells.positions) keeps[row * batch.columns + columns[position]!] = 1;
+      return cells.heads;
     });
-    return [{ index, add: undefined, clear: undefined, touches, strengths: [] }];
+    return [{ index, keeps, heads }];
   });
 }
 
@@ -227,11 +266,16 @@ function policyOf({ entry }: Resolved, options: SteeredGenerateOptions): TokensP
 /** The same rules on a layout with further columns. */
 function widened(rules: readonly Rule[], from: PromptBatch, to: PromptBatch): Rule[] {
   return rules.map((rule) => {
-    const touches = new Uint8Array(to.rows * to.columns);
-    for (let row = 0; row < to.rows; row++) {
-      touches.set(rule.touches.subarray(row * from.columns, (row + 1) * from.columns), row * to.columns);
-    }
-    return { ...rule, touches };
+    // Blocks are kept by column, and the prompt's columns are the layout's first.
+    if (isOperatorRule(rule)) return rule;
+    const widen = (mask: Uint8Array) => {
+      const wide = new Uint8Array(to.rows * to.columns);
+      for (let row = 0; row < to.rows; row++) {
+        wide.set(mask.subarray(row * from.columns, (row + 1) * from.columns), row * to.columns);
+      }
+      return wide;
+    };
+    return isCollectRule(rule) ? { ...rule, keeps: widen(rule.keeps) } : { ...rule, touches: widen(rule.touches) };
   });
 }
 

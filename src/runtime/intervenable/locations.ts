@@ -1,10 +1,11 @@
 /** pyvene's unit_locations in all their spellings, read into one form: per leg, intervention and row, which units. */
 import { VeneError } from "../../base/errors.ts";
 import type { Unit } from "../../spec/sites.ts";
+import { asNamedPositions, type NamedPositions } from "./named-positions.ts";
 
 /** What one intervention touches in one row; undefined = all of them. Positions count a row's real tokens; negative from the end. */
 export interface Cells {
-  readonly positions: readonly number[] | undefined;
+  readonly positions: readonly number[] | NamedPositions | undefined;
   readonly heads: readonly number[] | undefined;
 }
 
@@ -16,8 +17,11 @@ export interface Leg {
   readonly base: SideCells;
 }
 
-/** One side: a number, a list, or nested lists per intervention and row; for unit h.pos a pair [heads, positions] per intervention. */
-export type SideLocations = null | number | readonly unknown[];
+/**
+ * One side: a number, a name (`{ at: "last" }`, `{ tokens: ["Paris"] }`), a list, or nested lists per intervention and row; for
+ * unit h.pos a pair [heads, positions] per intervention. A name may stand wherever a row's positions do.
+ */
+export type SideLocations = null | number | NamedPositions | readonly unknown[];
 
 /** `{ base: ... }`, `{ "sources->base": ... }`, or in serial mode `{ "source_0->source_1": ..., "source_1->base": ... }`. */
 export type UnitLocations = Readonly<Record<string, SideLocations>>;
@@ -64,6 +68,8 @@ function pairOf(value: SideLocations, baseOnly: boolean): readonly [SideLocation
 
 function readSide(key: string, value: SideLocations, context: LocationContext): SideCells {
   const { units, rows } = context;
+  const named = asNamedPositions(value);
+  if (named !== undefined) return units.map((unit) => repeat(namedCells(key, named, unit), rows));
   if (value === null) return units.map(() => undefined);
   if (typeof value === "number") return units.map((unit) => repeat(flatCells(key, [value], unit), rows));
   if (!Array.isArray(value)) throw invalid(key, `expected a number or a list, found ${JSON.stringify(value)}`);
@@ -87,14 +93,29 @@ function flatCells(key: string, list: readonly number[], unit: Unit): Cells {
     : { ...everywhere, positions: integers(key, list) };
 }
 
+function namedCells(key: string, named: NamedPositions, unit: Unit): Cells {
+  if (unit === "pos") return { ...everywhere, positions: named };
+  throw invalid(key, `unit ${unit} counts heads: give their numbers`);
+}
+
+function rowCells(key: string, row: unknown, unit: Unit): Cells {
+  const named = asNamedPositions(row);
+  return named === undefined ? flatCells(key, asList(row), unit) : namedCells(key, named, unit);
+}
+
 function readIntervention(key: string, value: unknown, unit: Unit, rows: number): readonly Cells[] | undefined {
   if (value === null) return undefined;
+  const named = asNamedPositions(value);
+  if (named !== undefined) return repeat(namedCells(key, named, unit), rows);
   if (!Array.isArray(value)) throw invalid(key, `expected a list per row, found ${JSON.stringify(value)}`);
-  if (unit !== "h.pos") return spread(key, value, rows).map((row) => flatCells(key, asList(row), unit));
+  if (unit !== "h.pos") return spread(key, value, rows).map((row) => rowCells(key, row, unit));
   if (value.length !== 2) throw invalid(key, `unit h.pos needs [heads, positions], found ${value.length} entries`);
   const heads = spread(`${key} heads`, asList(value[0]), rows);
   const positions = spread(`${key} positions`, asList(value[1]), rows);
-  return heads.map((row, r) => ({ heads: integers(key, asList(row)), positions: integers(key, asList(positions[r])) }));
+  return heads.map((row, r) => ({
+    heads: integers(key, asList(row)),
+    positions: asNamedPositions(positions[r]) ?? integers(key, asList(positions[r])),
+  }));
 }
 
 /** One entry per row; a single entry serves every row. */
@@ -115,7 +136,8 @@ function integers(key: string, list: readonly number[]): readonly number[] {
 
 function invalid(key: string, what: string): VeneError {
   return new VeneError("locations-invalid", `unit locations ${key}: ${what}`, {
-    hint: 'write { "base": 3 }, { "sources->base": [3, 5] }, or per intervention and row { "base": [[[3, 4]]] }',
+    hint: 'write { "base": 3 }, { "sources->base": [3, 5] }, per intervention and row { "base": [[[3, 4]]] }, or { "base": { "at": "last" } }',
+
     details: { key },
   });
 }

@@ -1,17 +1,35 @@
-/** From locations and token policies to rules: which vector is added, and what is cleared, at which cells of the layout. */
+/** From locations and token policies to rules: what is added and cleared, or operated on, at which cells of the layout. */
 import { checkPairing, type ExpandedCells, expandCells, type RuleContext } from "./cells.ts";
 import type { Cells } from "./locations.ts";
-import type { Resolved } from "./resolve.ts";
+import { type OperatorRule, operatorCellRule, operatorMaskRule } from "./operator-rules.ts";
+import { isOperator, type Resolved, type ResolvedAffine } from "./resolve.ts";
 import { partKey, partOf, type SourceReader, Vectors } from "./vectors.ts";
 
 /** One edit at all cells marked in `touches` ([rows x columns] of the layout), with one strength per row. */
-export interface Rule {
+export interface AffineRule {
   /** Index of the intervention, which is its index among the points. */
   readonly index: number;
   readonly add: Float32Array | undefined;
   readonly clear: Float32Array | undefined;
   readonly touches: Uint8Array;
   readonly strengths: readonly number[];
+}
+
+/** Cells whose values a generation keeps; `heads` per row, undefined: all. */
+export interface CollectRule {
+  readonly index: number;
+  readonly keeps: Uint8Array;
+  readonly heads: readonly (readonly number[] | undefined)[];
+}
+
+export type Rule = AffineRule | OperatorRule | CollectRule;
+
+export function isCollectRule(rule: Rule): rule is CollectRule {
+  return "keeps" in rule;
+}
+
+export function isOperatorRule(rule: Rule): rule is OperatorRule {
+  return "blocks" in rule;
 }
 
 /** Where the vectors of a run-time source come from: per row the units to read, paired with the base's in order. */
@@ -28,7 +46,15 @@ export interface RuleSides {
 }
 
 /** The rule of an intervention without run-time source at the cells of a mask, all heads alike. */
-export function maskRule(resolved: Resolved, index: number, touches: Uint8Array, strengths: readonly number[]): Rule {
+export function maskRule(
+  resolved: Resolved,
+  index: number,
+  touches: Uint8Array,
+  context: RuleContext,
+  strengths: readonly number[],
+): Rule {
+  if (isOperator(resolved)) return operatorMaskRule(resolved, index, touches, context, strengths);
+  if (resolved.collects) return { index, keeps: touches, heads: context.layout.columnsOf.map(() => undefined) };
   const vectors = new Vectors(resolved);
   const part = partOf(resolved, undefined, resolved.columns);
   return { index, add: vectors.constant(part), clear: vectors.clear(part), touches, strengths };
@@ -42,6 +68,17 @@ export function cellRules(
   context: RuleContext,
   strengths: readonly number[],
 ): Rule[] {
+  if (isOperator(resolved)) return [operatorCellRule(resolved, index, sides, context, strengths)];
+  return affineCellRules(resolved, index, sides, context, strengths);
+}
+
+function affineCellRules(
+  resolved: ResolvedAffine,
+  index: number,
+  sides: RuleSides,
+  context: RuleContext,
+  strengths: readonly number[],
+): AffineRule[] {
   const { layout } = context;
   const vectors = new Vectors(resolved);
   const rules = new RuleSet(index, layout.rows * layout.columns, strengths);
@@ -61,8 +98,8 @@ export function cellRules(
 
 /** Rules that grow cell by cell; cells with the same vector and part share a rule. */
 class RuleSet {
-  readonly #rules = new Map<string, Rule>();
-  readonly #owners = new Map<string, Rule>();
+  readonly #rules = new Map<string, AffineRule>();
+  readonly #owners = new Map<string, AffineRule>();
   readonly #ids = new Map<Float32Array | undefined, number>();
   readonly #index: number;
   readonly #cells: number;
@@ -92,7 +129,7 @@ class RuleSet {
     rule.touches[cell] = 1;
   }
 
-  list(): Rule[] {
+  list(): AffineRule[] {
     return [...this.#rules.values()];
   }
 }

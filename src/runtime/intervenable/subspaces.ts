@@ -5,6 +5,21 @@ import type { Resolved } from "./resolve.ts";
 /** Per intervention: per row the indices or part numbers, or null for all features. */
 export type Subspaces = readonly (readonly (readonly number[])[] | null)[];
 
+/** The subspaces of one intervention. Throws `intervention-invalid` when there is not one entry per intervention. */
+export function subspacesOf(
+  subspaces: Subspaces | null | undefined,
+  index: number,
+  count: number,
+): readonly (readonly number[])[] | null {
+  if (subspaces === null || subspaces === undefined) return null;
+  const own = Array.isArray(subspaces) && subspaces.length === count ? subspaces[index] : undefined;
+  if (own === null || Array.isArray(own)) return own as readonly (readonly number[])[] | null;
+  const found = JSON.stringify(subspaces)?.slice(0, 80);
+  throw new VeneError("intervention-invalid", `subspaces is ${found}, expected one entry per intervention (${count})`, {
+    hint: "an entry is null, or a list per row: [[0, 1], [2]] for two rows",
+  });
+}
+
 /** Feature indices per row; undefined = all. Without subspaces the intervention's own dimension holds. Throws `intervention-invalid` for a part that does not exist. */
 export function columnsOfSubspaces(
   { entry, columns }: Resolved,

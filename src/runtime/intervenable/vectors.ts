@@ -1,7 +1,7 @@
 /** The full-width vectors of one intervention's edits: what is added at a cell, and which columns lose their old value. */
 import { VeneError } from "../../base/errors.ts";
 import type { ExpandedCells } from "./cells.ts";
-import { type Resolved, sourceMissing } from "./resolve.ts";
+import { type Resolved, type ResolvedAffine, sourceMissing } from "./resolve.ts";
 
 /** A run-time source's activation: the place's whole width at a real token of a row. */
 export type SourceReader = (row: number, position: number) => Float32Array;
@@ -33,11 +33,11 @@ export function partKey({ heads, columns }: Part): string {
 
 /** Equal constant vectors are one array, so that rules with them merge and banks are reused. */
 export class Vectors {
-  readonly #resolved: Resolved;
+  readonly #resolved: ResolvedAffine;
   readonly #constants = new Map<string, Float32Array>();
   readonly #clears = new Map<string, Float32Array>();
 
-  constructor(resolved: Resolved) {
+  constructor(resolved: ResolvedAffine) {
     this.#resolved = resolved;
   }
 
@@ -50,8 +50,8 @@ export class Vectors {
 
   /** The constant source for a cell, gain applied; undefined for kinds without source. Throws `sources-invalid`. */
   constant(part: Part, row = 0, unit = 0, units = 1): Float32Array | undefined {
-    const { constant, kind } = this.#resolved;
-    if (kind.affine.gain === 0) return undefined;
+    const { constant, affine } = this.#resolved;
+    if (affine.gain === 0) return undefined;
     if (constant === undefined) throw sourceMissing(this.#resolved);
     const start = offsetOf(this.#resolved, constant.shape, row, unit, units);
     return remembered(this.#constants, `${start}|${partKey(part)}`, () => {
@@ -69,8 +69,8 @@ export class Vectors {
 
   /** 1 on the columns that lose their old value; undefined for kinds that keep it. */
   clear(part: Part): Float32Array | undefined {
-    const { kind, place } = this.#resolved;
-    if (kind.affine.keep === 1) return undefined;
+    const { affine, place } = this.#resolved;
+    if (affine.keep === 1) return undefined;
     return remembered(this.#clears, partKey(part), () => {
       const ones = new Float32Array(place.width).fill(1);
       return restricted(ones, this.#columnsOf(part));
@@ -79,11 +79,11 @@ export class Vectors {
 
   /** A full-width vector: `values` or, by head, what `piece` gives; zero outside the part. */
   #placed(piece: (head: number, i: number) => Float32Array, part: Part, values: Float32Array): Float32Array {
-    const { place, kind } = this.#resolved;
+    const { place, affine } = this.#resolved;
     const out = new Float32Array(place.width);
     if (part.heads === undefined) out.set(values);
     else for (const [i, head] of part.heads.entries()) out.set(piece(head, i), this.#range(head)[0]);
-    if (kind.affine.gain === -1) for (let i = 0; i < out.length; i++) out[i] = -out[i]!;
+    if (affine.gain === -1) for (let i = 0; i < out.length; i++) out[i] = -out[i]!;
     return restricted(out, this.#columnsOf(part));
   }
 
@@ -131,12 +131,19 @@ function restricted(values: Float32Array, columns: readonly number[] | undefined
 }
 
 /** Where the vector of (row, unit) starts in a constant source of shape [..., units, d]; leading sizes of 1 are shared. */
-function offsetOf({ entry }: Resolved, shape: readonly number[], row: number, unit: number, units: number): number {
+export function offsetOf(
+  { entry }: Resolved,
+  shape: readonly number[],
+  row: number,
+  unit: number,
+  units: number,
+): number {
   const width = shape.at(-1)!;
   const lead = shape.slice(0, -1).filter((size, i, all) => size !== 1 || i === all.length - 1);
   const [rowsOrUnits = 1, own] = lead.length === 2 ? [lead[0]!, lead[1]!] : [1, lead[0]];
   if (lead.length > 2 || (own !== undefined && own !== 1 && own !== units)) {
     throw new VeneError("sources-invalid", `${entry.key}: a source of shape [${shape}] does not fit ${units} units`, {
+      hint: `name ${own ?? 1} positions in unitLocations, or give a source of one row`,
       details: { shape, units },
     });
   }
