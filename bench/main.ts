@@ -3,7 +3,8 @@ import { existsSync } from "node:fs";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import type { Side, SideResult } from "./protocol.ts";
+import { median, printTable } from "./figures.ts";
+import type { Side, SideRequest, SideResult } from "./protocol.ts";
 import { pyveneSide, veneSide } from "./sides.ts";
 
 const { values } = parseArgs({
@@ -20,49 +21,63 @@ const { values } = parseArgs({
 
 const help = `npm run bench -- [--model FOLDER]... [--pyvene PYTHON] [--rounds N] [--json]
 
-Tokens per second plain and steered at every layer (addition at attention_output), their ratio, prefill of 512 tokens, time
-until a session is ready, peak memory. Sides run in their own processes and take turns; figures are medians over the rounds
+Tokens per second plain, steered at every layer (addition at attention_output; LoReFT of rank 4 at block_output) and with those
+interventions there but off, their ratios, prefill of 512 tokens, a forward of 32 tokens with two patches from two sources (the
+base as it is included), time until a session is ready, peak memory. Sides run in their own processes and take turns; figures are medians over the rounds
 after one warm-up, ratios medians of ratios within a round. Default model: examples/truthful-tiny.
   --model FOLDER   another checkpoint folder (repeatable)
   --pyvene PYTHON  a Python with torch, transformers and pyvene: the same work there, in the same rounds
   --rounds N       rounds (default 7)
   --json           one JSON object`;
 
-function median(numbers: readonly number[]): number {
-  const sorted = [...numbers].sort((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
-}
+/** Base and sources of the forward that is measured. */
+const FORWARD_TOKENS = 32;
 
 interface Round {
   plain: SideResult;
   dormant: SideResult;
   steered: SideResult;
+  dormantLoreft: SideResult;
+  steeredLoreft: SideResult;
+  forward: SideResult;
   prefill: SideResult;
   pyvene?: SideResult;
+  pyveneForward?: SideResult;
 }
 
 interface Sides {
   readonly plain: Side;
-  readonly steered: Side;
+  readonly addition: Side;
+  readonly loreft: Side;
+  readonly patch: Side;
   readonly pyvene: Side | undefined;
 }
 
 /** Asks every side once. The order turns with the round, so that none always follows the same one. */
 async function playRound(sides: Sides, prefillTokens: number, turn: number): Promise<Round> {
   const size = { promptTokens: Number(values["prompt-tokens"]), newTokens: Number(values["new-tokens"]) };
-  const asks: readonly (readonly [keyof Round, () => Promise<SideResult>])[] = [
-    ["plain", () => sides.plain.ask({ ...size, steer: false })],
-    ["steered", () => sides.steered.ask({ ...size, steer: true })],
-    ["dormant", () => sides.steered.ask({ ...size, steer: false })],
-    ["prefill", () => sides.plain.ask({ promptTokens: prefillTokens, newTokens: 1, steer: false })],
+  const decode = (steer: boolean): SideRequest => ({ ...size, work: "generate", steer });
+  const forward: SideRequest = { promptTokens: FORWARD_TOKENS, newTokens: 0, work: "forward", steer: true };
+  const prefill: SideRequest = { promptTokens: prefillTokens, newTokens: 1, work: "generate", steer: false };
+  const { pyvene } = sides;
+  const asks: readonly (readonly [keyof Round, Side, SideRequest])[] = [
+    ["plain", sides.plain, decode(false)],
+    ["steered", sides.addition, decode(true)],
+    ["dormant", sides.addition, decode(false)],
+    ["steeredLoreft", sides.loreft, decode(true)],
+    ["dormantLoreft", sides.loreft, decode(false)],
+    ["forward", sides.patch, forward],
+    ["prefill", sides.plain, prefill],
   ];
   const round: Partial<Round> = {};
   for (let i = 0; i < asks.length; i++) {
-    const [name, ask] = asks[(i + turn) % asks.length]!;
-    round[name] = await ask();
+    const [name, side, request] = asks[(i + turn) % asks.length]!;
+    round[name] = await side.ask(request);
   }
-  if (sides.pyvene !== undefined) round.pyvene = await sides.pyvene.ask({ ...size, steer: true });
+  if (pyvene !== undefined) {
+    round.pyvene = await pyvene.ask(decode(true));
+    round.pyveneForward = await pyvene.ask(forward);
+  }
   return round as Round;
 }
 
@@ -80,44 +95,51 @@ async function measureModel(folder: string) {
   await convertOnce(folder);
   const sides: Sides = {
     plain: await veneSide(folder, "plain"),
-    steered: await veneSide(folder, "steered"),
+    addition: await veneSide(folder, "addition"),
+    loreft: await veneSide(folder, "loreft"),
+    patch: await veneSide(folder, "patch"),
     pyvene: values.pyvene === undefined ? undefined : await pyveneSide(values.pyvene, folder),
   };
   await playRound(sides, prefillTokens, 0);
   const rounds: Round[] = [];
   for (let i = 0; i < Number(values.rounds); i++) rounds.push(await playRound(sides, prefillTokens, i));
-  sides.plain.close();
-  sides.steered.close();
-  sides.pyvene?.close();
-  const speed = (pick: (round: Round) => SideResult) => median(rounds.map((r) => pick(r).decodeTokensPerSecond));
-  const ratio = (a: (round: Round) => SideResult, b: (round: Round) => SideResult) =>
+  for (const side of Object.values(sides)) (side as Side | undefined)?.close();
+  return figures(basename(folder), rounds, prefillTokens);
+}
+
+type Figures = Readonly<Record<string, number | string>>;
+
+function figures(model: string, rounds: readonly Round[], prefillTokens: number): Figures {
+  type Pick = (round: Round) => SideResult;
+  const speed = (pick: Pick) => median(rounds.map((r) => pick(r).decodeTokensPerSecond));
+  const ratio = (a: Pick, b: Pick) =>
     median(rounds.map((r) => a(r).decodeTokensPerSecond / b(r).decodeTokensPerSecond));
+  const plain: Pick = (r) => r.plain;
   const last = rounds.at(-1)!;
-  return {
-    model: basename(folder),
-    plainTokensPerSecond: speed((r) => r.plain),
+  const ours = {
+    model,
+    plainTokensPerSecond: speed(plain),
     steeredTokensPerSecond: speed((r) => r.steered),
-    steeredToPlain: ratio(
-      (r) => r.steered,
-      (r) => r.plain,
-    ),
-    dormantToPlain: ratio(
-      (r) => r.dormant,
-      (r) => r.plain,
-    ),
+    steeredToPlain: ratio((r) => r.steered, plain),
+    dormantToPlain: ratio((r) => r.dormant, plain),
+    loreftToPlain: ratio((r) => r.steeredLoreft, plain),
+    dormantLoreftToPlain: ratio((r) => r.dormantLoreft, plain),
     [`prefill${prefillTokens}TokensPerSecond`]: (prefillTokens / median(rounds.map((r) => r.prefill.promptMs))) * 1000,
+    forwardTwoSourcesMs: median(rounds.map((r) => r.forward.forwardMs)),
     sessionReadyMs: last.steered.readyMs,
     peakRssMb: last.steered.peakRssMb,
-    ...(last.pyvene === undefined
-      ? {}
-      : {
-          pyveneSteeredTokensPerSecond: speed((r) => r.pyvene!),
-          steeredToPyvene: ratio(
-            (r) => r.steered,
-            (r) => r.pyvene!,
-          ),
-          pyvenePeakRssMb: last.pyvene.peakRssMb,
-        }),
+  };
+  if (last.pyvene === undefined) return ours;
+  return {
+    ...ours,
+    pyveneSteeredTokensPerSecond: speed((r) => r.pyvene!),
+    steeredToPyvene: ratio(
+      (r) => r.steered,
+      (r) => r.pyvene!,
+    ),
+    pyveneForwardTwoSourcesMs: median(rounds.map((r) => r.pyveneForward!.forwardMs)),
+    forwardToPyvene: median(rounds.map((r) => r.pyveneForward!.forwardMs / r.forward.forwardMs)),
+    pyvenePeakRssMb: last.pyvene.peakRssMb,
   };
 }
 
@@ -132,13 +154,4 @@ if (values.help) {
   }
   if (values.json) process.stdout.write(`${JSON.stringify({ rounds: Number(values.rounds), results }, null, 2)}\n`);
   else for (const result of results) printTable(result);
-}
-
-function printTable(result: Readonly<Record<string, number | string>>): void {
-  const width = Math.max(...Object.keys(result).map((key) => key.length));
-  for (const [key, value] of Object.entries(result)) {
-    const text = typeof value === "string" ? value : value.toFixed(value < 10 ? 3 : 1);
-    process.stdout.write(`${key.padEnd(width)}  ${text}\n`);
-  }
-  process.stdout.write("\n");
 }

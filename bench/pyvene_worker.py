@@ -21,11 +21,33 @@ vector = lambda layer: torch.tensor([0.01 * math.sin(i + layer) for i in range(c
 steered = pyvene.IntervenableModel(pyvene.IntervenableConfig([
     pyvene.RepresentationConfig(component=path.format(layer), intervention_type=pyvene.AdditionIntervention, source_representation=vector(layer))
     for layer in range(config.num_hidden_layers)]), model)
+patched = [config.num_hidden_layers // 3, 2 * config.num_hidden_layers // 3]
+patches = pyvene.IntervenableModel(pyvene.IntervenableConfig([
+    pyvene.RepresentationConfig(layer=layer, component="block_output", intervention_type=pyvene.VanillaIntervention)
+    for layer in patched]), model)
 ready_ms = (time.perf_counter() - started) * 1000
 
 
+def peak_mb():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def prompt_of(length, seed=13):
+    return torch.tensor([[(i * 7919 + seed) % config.vocab_size for i in range(length)]])
+
+
+def forward(length):
+    begin = time.perf_counter()
+    with torch.no_grad():
+        patches(dict(input_ids=prompt_of(length)), [dict(input_ids=prompt_of(length, seed)) for seed in (14, 15)],
+                {"sources->base": (3, 3)}, output_original_output=True)
+    return (time.perf_counter() - begin) * 1000
+
+
 def measure(request):
-    ids = torch.tensor([[(i * 7919 + 13) % config.vocab_size for i in range(request["promptTokens"])]])
+    if request["work"] == "forward":
+        return dict(promptMs=0, decodeTokensPerSecond=0, forwardMs=forward(request["promptTokens"]), readyMs=ready_ms, peakRssMb=peak_mb())
+    ids = prompt_of(request["promptTokens"])
     inputs = dict(input_ids=ids, attention_mask=torch.ones_like(ids))
 
     def run(new_tokens):
@@ -39,7 +61,7 @@ def measure(request):
     count = request["newTokens"]
     decode = run(count) - prompt if count > 1 else math.nan
     return dict(promptMs=prompt * 1000, decodeTokensPerSecond=(count - 1) / decode if count > 1 else 0, readyMs=ready_ms,
-                peakRssMb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+                forwardMs=0, peakRssMb=peak_mb())
 
 
 print("{}", flush=True)

@@ -2,10 +2,10 @@
 import { fork, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import type { Side, SideRequest, SideResult } from "./protocol.ts";
+import type { Side, SideKind, SideRequest, SideResult } from "./protocol.ts";
 
-/** A vene process with a plain session, or one instrumented at every layer. */
-export async function veneSide(folder: string, kind: "plain" | "steered"): Promise<Side> {
+/** A vene process with a session for that kind of work. */
+export async function veneSide(folder: string, kind: SideKind): Promise<Side> {
   const child = fork(fileURLToPath(new URL("./worker.js", import.meta.url)), [folder, kind], {
     stdio: ["ignore", "inherit", "inherit", "ipc"],
   });

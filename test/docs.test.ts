@@ -1,11 +1,11 @@
-/** README and docs/ are run: every ts block is executed, every vene command in a sh block too, and shown output is compared. */
+/** README and docs/ are run: every ts block is executed, every vene command in a sh block too, and output shown after is compared. */
 import { execFile } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
+import { format, promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -35,7 +35,8 @@ function blocksOf(path: string): Block[] {
   return blocks;
 }
 
-const pages = ["README.md", ...readdirSync(join(root, "docs")).map((name) => `docs/${name}`)].filter((name) =>
+const inDocs = readdirSync(join(root, "docs"), { recursive: true, encoding: "utf8" });
+const pages = ["README.md", ...inDocs.map((name) => `docs/${name.replaceAll("\\", "/")}`)].filter((name) =>
   name.endsWith(".md"),
 );
 
@@ -43,7 +44,7 @@ let scratch: string;
 const before = process.cwd();
 beforeAll(async () => {
   scratch = await mkdtemp(join(tmpdir(), "vene-docs-"));
-  await symlink(join(root, "examples"), join(scratch, "examples"));
+  for (const folder of ["examples", "test"]) await symlink(join(root, folder), join(scratch, folder));
   await mkdir(generated, { recursive: true });
   process.chdir(scratch);
   // What the pages print is for their readers.
@@ -74,8 +75,9 @@ function expectSameOutput(found: string, shown: string): void {
 
 describe.each(pages)("%s", (page) => {
   const blocks = blocksOf(join(root, page));
-  const runnable = blocks.filter(({ language }) => language === "ts");
-  const commands = blocks.flatMap((block, i) => (block.language === "sh" ? [{ ...block, shown: blocks[i + 1] }] : []));
+  const followed = blocks.map((block, i) => ({ ...block, shown: blocks[i + 1] }));
+  const runnable = followed.filter(({ language }) => language === "ts");
+  const commands = followed.filter(({ language }) => language === "sh");
 
   test("links only to files that exist", () => {
     const text = readFileSync(join(root, page), "utf8");
@@ -89,10 +91,13 @@ describe.each(pages)("%s", (page) => {
   });
 
   if (runnable.length > 0) {
-    test.each(runnable)("the ts block at line $line runs", async ({ code, line }) => {
+    test.each(runnable)("the ts block at line $line runs", async ({ code, line, shown }) => {
+      const log = jest.mocked(console.log).mockClear();
       const name = `${page.replace(/\W/g, "-")}-${line}.ts`;
       await writeFile(join(generated, name), code.replaceAll('from "vene"', 'from "../../src/index.ts"'));
       await import(join(generated, name));
+      const said = log.mock.calls.map((values) => format(...values)).join("\n");
+      if (shown?.language === "text") expectSameOutput(said, shown.code);
     });
   }
 

@@ -1,8 +1,8 @@
 /** The options of `vene convert`: their definition, and what does not go together. */
 import type { Command } from "commander";
-import type { ImportVectorsOptions, ReadArtefact } from "../index.ts";
+import type { ImportSaeOptions, ImportVectorsOptions, ReadArtefact } from "../index.ts";
 import { UsageError } from "./failures.ts";
-import { countValue } from "./option-values.ts";
+import { countValue, indexValue } from "./option-values.ts";
 
 /** As commander gives them. */
 export interface ConvertFlags {
@@ -12,6 +12,8 @@ export interface ConvertFlags {
   readonly layers?: number;
   readonly hiddenSize?: number;
   readonly module?: string;
+  readonly layer?: number;
+  readonly component?: string;
   readonly name?: string;
   readonly license?: string;
   readonly summary?: string;
@@ -22,7 +24,7 @@ export interface ConvertFlags {
 export type Target = "vene" | "pyvene";
 
 /** What the input turned out to be. */
-export type Source = ReadArtefact["source"] | "vectors";
+export type Source = ReadArtefact["source"] | "vectors" | "sae";
 
 export function addConvertOptions(command: Command): Command {
   return command
@@ -32,6 +34,8 @@ export function addConvertOptions(command: Command): Command {
     .option("--layers <n>", "layers of that model", countValue)
     .option("--hidden-size <n>", "hidden size of that model", countValue)
     .option("--module <pattern>", "where a file's vectors are added, with {layer} for the layer's number")
+    .option("--layer <n>", "layer that an SAE belongs to, from 0", indexValue)
+    .option("--component <name>", "where in that layer, e.g. block_output; or a module path with its side")
     .option("--name <name>", "name of the result: lower case, digits, dashes")
     .option("--license <id>", "SPDX id of its licence")
     .option("--summary <text>", "what it does, in a sentence")
@@ -49,7 +53,7 @@ export function targetOf(source: Source, flags: ConvertFlags): Target {
   if (!flags.pyvene) throw new UsageError("--no-pyvene leaves nothing to write with --to pyvene");
   const { name, license, summary, baseModel, architecture, layers, hiddenSize } = flags;
   const labels = Object.keys(known({ name, license, summary, baseModel, architecture, layers, hiddenSize }));
-  if (source !== "vectors" && labels.length > 0) {
+  if (source !== "vectors" && source !== "sae" && labels.length > 0) {
     throw new UsageError(`pyvene's files have no place for ${labels.map(flagOf).join(", ")}`, "use --to vene");
   }
   return target;
@@ -67,6 +71,11 @@ export function vectorOptions(flags: ConvertFlags): ImportVectorsOptions {
     );
   }
   return { ...(needed as Required<typeof needed> as ImportVectorsOptions), ...known({ license, summary }) };
+}
+
+/** What importing an SAE may be told. */
+export function saeOptions({ name, baseModel, layer, component }: ConvertFlags): ImportSaeOptions {
+  return known({ name, baseModel, layer, component });
 }
 
 /** The fields that are given. */

@@ -1,8 +1,14 @@
 /** The options of `vene generate`: their definition, what does not go together, and what they mean to the library. */
 import { type Command, Option } from "commander";
-import type { GenerateOptions, IntervenableModel, SteeredGenerateOptions, UnitLocations } from "../index.ts";
+import type {
+  GenerateOptions,
+  IntervenableModel,
+  ModelDType,
+  SteeredGenerateOptions,
+  UnitLocations,
+} from "../index.ts";
 import { UsageError } from "./failures.ts";
-import { countValue, listValue, locationsValue, numberValue } from "./option-values.ts";
+import { countValue, dtypeValue, listValue, locationsValue, numberValue } from "./option-values.ts";
 import { promptMaker } from "./prompt-input.ts";
 
 export const DEFAULT_NEW_TOKENS = 64;
@@ -26,6 +32,7 @@ export interface GenerateFlags {
   readonly repetitionPenalty?: number;
   readonly seed?: number;
   readonly stop?: readonly string[];
+  readonly dtype?: ModelDType;
   readonly threads?: number;
   readonly plainOnly?: true;
   readonly steeredOnly?: true;
@@ -38,10 +45,13 @@ function option(flags: string, description: string, parse?: (text: string, befor
 
 export function addGenerateOptions(command: Command): Command {
   const options = [
-    option("--model <folder>", "required: a checkpoint folder with config.json, *.safetensors, tokenizer.json"),
     option(
-      "--intervention <folder>",
-      "the intervention, in vene's format or as pyvene saved it; without it only the plain answer",
+      "--model <source>",
+      "required: a checkpoint folder with config.json, *.safetensors, tokenizer.json; or a Hub id",
+    ),
+    option(
+      "--intervention <source>",
+      "the intervention, in vene's format or as pyvene saved it: folder or Hub id; without it only the plain answer",
     ),
     option("--chat", "send the prompt (and sources) as a user's message through the model's chat template"),
     option("--system <text>", "system message; needs --chat"),
@@ -62,6 +72,7 @@ export function addGenerateOptions(command: Command): Command {
     option("--repetition-penalty <r>", "above 1: make tokens that occurred less likely", numberValue),
     option("--seed <n>", "the same seed gives the same sample", numberValue),
     option("--stop <text>", "end before this text; may be repeated", listValue),
+    option("--dtype <dtype>", "weights: fp32 (default), or quantised once to 8 or 4 bits: q8, q4", dtypeValue),
     option("--threads <n>", "threads to compute with (default: one per core)", countValue),
     option("--plain-only", "only the answer without the intervention"),
     option("--steered-only", "only the answer with the intervention").conflicts("plainOnly"),
@@ -82,7 +93,7 @@ const needIntervention = {
 /** Throws `UsageError` without a model, and for options that mean nothing without another one. */
 export function checkFlags(flags: GenerateFlags): asserts flags is GenerateFlags & { readonly model: string } {
   // Not left to commander, which would complain of this before naming the option that was misspelt.
-  if (flags.model === undefined) throw new UsageError("--model is missing", "name the folder of a model");
+  if (flags.model === undefined) throw new UsageError("--model is missing", "name the folder or the Hub id of a model");
   if (flags.system !== undefined && flags.chat === undefined) {
     throw new UsageError("--system needs --chat", "a plain prompt has no system message");
   }

@@ -22,10 +22,15 @@ function interrupt(): Interrupt {
     if (controller.signal.aborted) process.exit(exitCodes.interrupted);
     controller.abort();
   };
-  const letGo = () => signals.forEach((name) => void process.off(name, onInterrupt));
+  // Called at every step of progress. Handlers stay where they are: a signal that comes while one is replaced is lost.
+  let held = false;
   const hold = () => {
-    letGo();
-    for (const name of signals) process.on(name, onInterrupt);
+    if (!held) for (const name of signals) process.on(name, onInterrupt);
+    held = true;
+  };
+  const letGo = () => {
+    if (held) for (const name of signals) process.off(name, onInterrupt);
+    held = false;
   };
   return { signal: controller.signal, hold, letGo };
 }

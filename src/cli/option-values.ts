@@ -1,6 +1,6 @@
 /** Reads option values that are not plain text: numbers, lists, unit locations. */
 import { InvalidArgumentError } from "commander";
-import type { UnitLocations } from "../index.ts";
+import type { ModelDType, UnitLocations } from "../index.ts";
 
 /** A decimal number; its range is the library's business. */
 export function numberValue(text: string): number {
@@ -14,6 +14,22 @@ export function countValue(text: string): number {
   const value = Number(text);
   if (/^\d+$/.test(text) && value >= 1 && Number.isSafeInteger(value)) return value;
   throw new InvalidArgumentError("It must be a whole number, 1 or more.");
+}
+
+/** A whole number of at least 0. */
+export function indexValue(text: string): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && Number.isSafeInteger(value)) return value;
+  throw new InvalidArgumentError("It must be a whole number, 0 or more.");
+}
+
+const dtypes = ["fp32", "q8", "q4"] as const satisfies readonly ModelDType[];
+
+/** What the weights of a model are computed with. */
+export function dtypeValue(text: string): ModelDType {
+  const known = dtypes.find((dtype) => dtype === text);
+  if (known !== undefined) return known;
+  throw new InvalidArgumentError(`It must be one of ${dtypes.join(", ")}.`);
 }
 
 /** For options that may be repeated. */

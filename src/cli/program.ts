@@ -18,6 +18,82 @@ const commands: Readonly<Record<string, { readonly summary: string; readonly loa
     summary: "convert pyvene's saves and files of vectors to vene's format, and back",
     load: async () => (await import("./commands/convert.ts")).defineConvert,
   },
+  pull: {
+    summary: "fetch an intervention or a model from the Hub, verified",
+    load: async () => (await import("./commands/pull.ts")).definePull,
+  },
+  push: {
+    summary: "share an intervention on the Hub, in one checked commit",
+    load: async () => (await import("./commands/push.ts")).definePush,
+  },
+  cache: {
+    summary: "list, verify and clear the local cache of the Hub",
+    load: async () => (await import("./commands/cache.ts")).defineCache,
+  },
+  hub: {
+    summary: "run a hub of your own, sign in, and list what is there",
+    load: async () => (await import("./commands/hub.ts")).defineHub,
+  },
+  pack: {
+    summary: "make one file of an intervention",
+    load: async () => (await import("./commands/pack.ts")).definePack,
+  },
+  unpack: {
+    summary: "unpack such a file, checked",
+    load: async () => (await import("./commands/unpack.ts")).defineUnpack,
+  },
+  keys: {
+    summary: "make keys to sign with, and say whose signatures to trust",
+    load: async () => (await import("./commands/keys.ts")).defineKeys,
+  },
+  sign: {
+    summary: "sign an intervention",
+    load: async () => (await import("./commands/sign.ts")).defineSign,
+  },
+  verify: {
+    summary: "check an intervention's files, its signature, and that it still does what it did",
+    load: async () => (await import("./commands/verify.ts")).defineVerifyArtefact,
+  },
+  search: {
+    summary: "find interventions in registries",
+    load: async () => (await import("./commands/search.ts")).defineSearch,
+  },
+  info: {
+    summary: "say what an intervention in a registry is",
+    load: async () => (await import("./commands/info.ts")).defineInfo,
+  },
+  resolve: {
+    summary: "print the release that a name means",
+    load: async () => (await import("./commands/resolve.ts")).defineResolve,
+  },
+  install: {
+    summary: "fetch interventions by name and note them in a lockfile",
+    load: async () => (await import("./commands/install.ts")).defineInstall,
+  },
+  publish: {
+    summary: "publish an intervention in a registry",
+    load: async () => (await import("./commands/publish.ts")).definePublish,
+  },
+  yank: {
+    summary: "withdraw a version from use",
+    load: async () => (await import("./commands/yank.ts")).defineYank,
+  },
+  unyank: {
+    summary: "take a withdrawal back",
+    load: async () => (await import("./commands/yank.ts")).defineUnyank,
+  },
+  deprecate: {
+    summary: "say that something else should be used",
+    load: async () => (await import("./commands/deprecate.ts")).defineDeprecate,
+  },
+  alias: {
+    summary: "point a name such as stable at a version",
+    load: async () => (await import("./commands/alias.ts")).defineAlias,
+  },
+  registry: {
+    summary: "make and check a registry of your own",
+    load: async () => (await import("./commands/registry.ts")).defineRegistry,
+  },
   demo: {
     summary: "watch an intervention make a tiny model truthful",
     load: async () => (await import("./commands/demo.ts")).defineDemo,

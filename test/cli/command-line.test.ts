@@ -54,14 +54,14 @@ describe("usage errors exit with 2", () => {
       "did you mean --model?",
     ],
     ["one like nothing", ["generate", "--zzzzzz"], "unknown option '--zzzzzz'", "see vene generate --help"],
-    ["a missing argument", ["inspect"], "missing required argument 'path'", "see vene inspect --help"],
+    ["a missing argument", ["inspect"], "missing required argument 'source'", "see vene inspect --help"],
     [
       "one argument too many",
       ["demo", "x"],
       "too many arguments for 'demo'. Expected 0 arguments but got 1.",
       "see vene demo --help",
     ],
-    ["no model", ["generate", "hi"], "--model is missing", "name the folder of a model"],
+    ["no model", ["generate", "hi"], "--model is missing", "name the folder or the Hub id of a model"],
     ["no command", [], "no command was given", "vene demo is a good first one"],
   ];
   test.each(cases)("%s", async (_, argv, message, hint) => {

@@ -121,6 +121,54 @@ describe("a file of vectors", () => {
   });
 });
 
+describe("what others share", () => {
+  const adapter = fixture("peft", "llama-all");
+  const scope = fixture("sae", "gemma-scope", "params.npz");
+
+  test("a LoRA of PEFT's becomes format 1, and says what it is for", async () => {
+    const to = target();
+    const { code, json } = await veneJson(["convert", adapter, to, "--name", "concise", "--license", "mit"]);
+    expect([code, json.source, json.format, json.files]).toEqual([
+      ...[0, "peft", "vene"],
+      ["intervention.json", "intervention.safetensors", "README.md"],
+    ]);
+    const { manifest } = (await readArtefact(to)).artefact;
+    expect([manifest.name, manifest.license, manifest.base.model]).toEqual(["concise", "mit", "vene-test/llama"]);
+    expect(manifest.interventions.map(({ kind }) => kind)).toEqual(new Array(28).fill("lora"));
+    const back = await vene(["convert", to, target()]);
+    expect([back.code, back.err]).toEqual([1, expect.stringContaining("error[pyvene-unwritable]")]);
+  });
+
+  test("an SAE goes where its config or the options say", async () => {
+    const [one, two] = [target(), target()];
+    const saved = await veneJson(["convert", fixture("sae", "flat-jumprelu"), one]);
+    expect([saved.code, saved.json.source, saved.json.name]).toEqual([0, "sae", "flat-jumprelu"]);
+    const where = [
+      "--layer",
+      "0",
+      "--component",
+      "block_output",
+      "--base-model",
+      "google/gemma-2-2b",
+      "--layers",
+      "26",
+    ];
+    expect((await vene(["convert", scope, two, ...where])).code).toBe(0);
+    const { interventions, base } = (await readArtefact(two)).artefact.manifest;
+    expect(interventions[0]).toMatchObject({
+      kind: "jumprelu-autoencoder",
+      site: { layer: 0, component: "block_output" },
+    });
+    expect(base).toMatchObject({ model: "google/gemma-2-2b", layers: 26, hiddenSize: 32 });
+  });
+
+  test("nothing about a params.npz is guessed", async () => {
+    const { code, err } = await vene(["convert", scope, target()]);
+    expect([code, err]).toEqual([expect.any(Number), expect.stringContaining("does not say where it belongs")]);
+    expect(code).not.toBe(0);
+  });
+});
+
 describe("the target", () => {
   test("that holds an intervention is replaced with --force only", async () => {
     const to = target();
@@ -168,6 +216,9 @@ describe("usage", () => {
     [[cheerful, "--to", "pyvene", "--no-pyvene"], "--no-pyvene leaves nothing to write with --to pyvene"],
     [[cheerful, "--module", "block_output"], "--module is for files of vectors"],
     [[cheerful, "--layers", "many"], "It must be a whole number"],
+    [[cheerful, "--layer", "-1"], "It must be a whole number, 0 or more"],
+    [[cheerful, "--component", "block_output"], "--component is for SAEs"],
+    [[fixture("sae", "gemma-scope"), "--module", "block_output"], "--module is for files of vectors"],
   ])("%j is refused", async ([from, ...options], message) => {
     const to = target();
     const { code, err } = await vene(["convert", from!, to, ...options]);

@@ -1,7 +1,9 @@
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { Readable } from "node:stream";
 import { beforeAll, expect, test } from "@jest/globals";
+import { fileOf, HostileHub } from "../support/hostile-hub.ts";
 import { honest, repository, scratch, tiny } from "./terminal.ts";
 
 const main = join(repository, "dist", "cli", "main.js");
@@ -71,6 +73,33 @@ test("Ctrl-C ends it at once", async () => {
   const { code, signal } = await exit;
   expect(code === 130 || signal === "SIGINT").toBe(true);
   expect(performance.now() - begun).toBeLessThan(2000);
+});
+
+test("Ctrl-C while bytes rush in ends a pull in order", async () => {
+  const hub = new HostileHub();
+  hub.put("intervention.json", "{}");
+  hub.put("intervention.safetensors", Buffer.alloc(80_000_000), true);
+  await hub.start();
+  const cacheFolder = scratch();
+  const env = { PATH: process.env["PATH"], HF_ENDPOINT: hub.url, HF_HUB_CACHE: cacheFolder, HOME: "/nowhere" };
+  const child = spawn(process.execPath, [main, "pull", hub.repo], { env });
+  hub.instead.resolve = (request, response) => {
+    const { content } = fileOf(request, hub)!;
+    response.writeHead(200, { "content-length": content.length });
+    const pieces = Array.from({ length: Math.ceil(content.length / 65_536) }, (_, i) => i * 65_536);
+    const body = Readable.from(pieces.map((from) => content.subarray(from, from + 65_536)));
+    body.pipe(response);
+    let sent = 0;
+    body.on("data", (piece: Buffer) => {
+      if (sent < 8_000_000 && sent + piece.length >= 8_000_000) child.kill("SIGINT");
+      sent += piece.length;
+    });
+  };
+  const { code, err } = await ended(child);
+  hub.stop();
+  expect([code, err]).toEqual([130, "error[aborted]: interrupted\n"]);
+  const left = readdirSync(cacheFolder, { recursive: true }).map(String);
+  expect(left.filter((path) => /incomplete|intervention\.safetensors|refs/.test(path))).toEqual([]);
 });
 
 test("--help loads neither the library nor its dependencies", async () => {

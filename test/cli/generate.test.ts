@@ -64,8 +64,14 @@ describe("--json", () => {
       });
     }
     expect(json.promptTokens).toEqual(model.encode(prompt));
-    expect(json.model).toEqual({ name: "truthful-tiny", architecture: "llama", folder: tiny });
-    expect(json.intervention).toEqual({ name: "honest", source: honest, notices: [] });
+    expect(json.model).toEqual({
+      name: "truthful-tiny",
+      revision: null,
+      architecture: "llama",
+      dtype: "fp32",
+      folder: tiny,
+    });
+    expect(json.intervention).toEqual({ name: "honest", source: honest, pinned: null, notices: [] });
     expect(json.timings.load).toBeGreaterThan(0);
     expect(Object.keys(json).sort()).toEqual(["intervention", "model", "plain", "promptTokens", "steered", "timings"]);
   });

@@ -38,7 +38,7 @@ describe("an artefact", () => {
   test("in vene's format: base, summary, evaluation, digest of its file", async () => {
     const { json, err } = await veneJson(["inspect", honest]);
     const manifest = JSON.parse(readFileSync(join(honest, "intervention.json"), "utf8"));
-    expect(err).toBe("");
+    expect(err).toMatch(/^notice: pyvene stores no tokens policy \(here prompt=last;generated=none\)/);
     expect(json).toMatchObject({ source: "format1", name: "honest", license: "apache-2.0", base: manifest.base });
     expect(json.digest).toBe(manifest.files["intervention.safetensors"].sha256);
     expect(json.interventions).toHaveLength(manifest.interventions.length);
@@ -50,7 +50,7 @@ describe("an artefact", () => {
     expect(out).toMatch(/^intervention: +cheerful\n/);
     expect(out).toMatch(/^base: +HuggingFaceTB\/SmolLM2-135M-Instruct$/m);
     expect(out).toMatch(/^base shape: +llama, 30 layers, hidden size 576$/m);
-    expect(out).toMatch(/^layer_20_\S+ +addition +layer 20 block_output +pos +1 \(-4 to 4\) +generated$/m);
+    expect(out).toMatch(/^layer_20_\S+ +addition +layer 20 block_output +pos +576 +1 \(-4 to 4\) +generated$/m);
     expect(out).toMatch(/^layer_20_\S+\.source +float32 +\[576\] +38\.0723 +71ed983626a4$/m);
   });
 
@@ -62,6 +62,53 @@ describe("an artefact", () => {
       site: expect.not.stringContaining("unit"),
       tensors: [],
     });
+  });
+
+  const saved = (name: string) => fixture("cases", "llama", name, "saved");
+  test.each<[string, object, number]>([
+    ["trained_RotatedSpaceIntervention", { kind: "rotated-space", width: 32, trainable: 1024 }, 1024],
+    [
+      "trained_LowRankRotatedSpaceIntervention",
+      { kind: "low-rank-rotated-space", width: 32, rank: 4, trainable: 128 },
+      128,
+    ],
+    ["trained_lowrank_two_units", { kind: "low-rank-rotated-space", width: 64, rank: 3, trainable: 192 }, 192],
+    [
+      "trained_BoundlessRotatedSpaceIntervention",
+      { kind: "boundless-rotated-space", width: 32, trainable: 1025 },
+      1025,
+    ],
+    ["trained_AutoencoderIntervention", { kind: "autoencoder", width: 32, latents: 64, trainable: 4192 }, 4192],
+    ["trained_JumpReLUAutoencoderIntervention", { width: 32, latents: 64, trainable: 4256, dimension: 32 }, 4256],
+    // One rotation for both.
+    ["trained_linked", { link: 0, rank: 4, trainable: 128 }, 128],
+    ["vanilla_block_output", { kind: "vanilla", trainable: 0 }, 0],
+  ])("dims and what training changes: %s", async (name, facts, trainable) => {
+    const { code, json } = await veneJson(["inspect", saved(name)]);
+    expect([code, json.trainable, json.pyvene.loadable]).toEqual([0, trainable, true]);
+    expect(json.interventions[0]).toMatchObject(facts);
+  });
+
+  test("dims as text, and a rank in the wild", async () => {
+    const { out, err } = await vene(["inspect", fixture("wild", "easysteer", "reft_loreft")]);
+    expect(out).toMatch(/^trainable: +12292 numbers$/m);
+    expect(out).toMatch(/^for pyvene: +yes$/m);
+    expect(out).toMatch(/^layer_8_\S+ +loreft +layer 8 block_output +pos +1536, rank 4 +1 \(0 to 1\) +generated$/m);
+    expect(err).toMatch(/notice: pyreft does not store the act_fn of a loreft/);
+    const autoencoder = await vene(["inspect", saved("trained_AutoencoderIntervention")]);
+    expect(autoencoder.out).toMatch(/ 32, 64 latents /);
+  });
+
+  test.each([
+    ["noise", false, /cannot be written for pyvene: a noise is a NoiseIntervention/],
+    ["collect_heads", true, /pyvene cannot load \S+ from a folder that pyvene saved/],
+    ["vanilla_query_output", true, /pyvene takes such a site for hidden_size wide/],
+    ["trained_LowRankRotatedSpaceIntervention", true, /off from orthonormal by 1\.0/],
+  ])("what pyvene gets wrong: %s", async (name, loadable, notice) => {
+    const { json, err } = await veneJson(["inspect", saved(name)]);
+    expect(json.pyvene.loadable).toBe(loadable);
+    expect(json.notices).toContainEqual(expect.stringMatching(notice));
+    expect(err).toMatch(notice);
   });
 
   test("cannot drive the terminal", async () => {

@@ -7,7 +7,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import torch, transformers
 from safetensors.torch import load_file, save_file
 
-for family in ["gpt2", "llama", "llama3_rope"]:
+for family in ["gemma2", "gpt2", "gpt_neo", "gpt_neox", "llama", "llama3_rope", "mistral", "opt", "phi", "phi3", "qwen3"]:
     folder = os.path.join(sys.argv[1], family)
     model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
     ids = load_file(os.path.join(folder, "reference.safetensors"))["input_ids"]

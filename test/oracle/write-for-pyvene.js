@@ -2,7 +2,7 @@
  * Writes every conformance case with the built vene for load_in_pyvene.py: node test/oracle/write-for-pyvene.js OUT [DIST]
  * OUT/original/<family>/<case> has the config.json it came with, OUT/anew/... one that vene made.
  */
-import { readdir } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 
@@ -19,9 +19,11 @@ for (const family of ["gpt2", "llama"]) {
     const { format, files, pyvene, ...draft } = artefact.manifest;
     const anew = makeArtefact(draft, artefact.tensors);
     for (const [variant, written] of Object.entries({ original: artefact, anew })) {
-      const { notices } = await writeArtefact(join(out, variant, family, name), written);
+      const folder = join(out, variant, family, name);
+      const { files: names, notices } = await writeArtefact(folder, written);
       for (const notice of notices) console.error(`${variant}/${family}/${name}: ${notice}`);
-      count++;
+      if (names.includes("config.json")) count++;
+      else await rm(folder, { recursive: true });
     }
   }
 }

@@ -1,4 +1,4 @@
-/** `vene convert`: pyvene's saves and files of vectors to format 1, and back to pyvene. */
+/** `vene convert`: pyvene's saves, PEFT's LoRA, SAEs and files of vectors to format 1, and back to pyvene. */
 import { readdir, realpath, stat } from "node:fs/promises";
 import type { Artefact } from "../../index.ts";
 import {
@@ -6,6 +6,7 @@ import {
   type ConvertFlags,
   known,
   type Source,
+  saeOptions,
   type Target,
   targetOf,
   vectorOptions,
@@ -15,17 +16,21 @@ import type { CommandContext, DefineCommand } from "../io.ts";
 import { printNotices } from "../notices.ts";
 
 const examples = `
-What <from> is shows from its content: a folder that pyvene saved, a folder in vene's format, or a torch file with a
-dict of layer to vector, as torch.save({layer: vector}) writes it. The result is written whole or not at all. A folder
-that holds an intervention is replaced with --force only; one that holds anything else never is.
+What <from> is shows from its content: a folder that pyvene saved, a folder in vene's format, a LoRA that PEFT saved, a
+sparse autoencoder that SAELens saved or a params.npz of Gemma Scope, or a torch file with a dict of layer to vector, as
+torch.save({layer: vector}) writes it. The result is written whole or not at all. A folder that holds an intervention is
+replaced with --force only; one that holds anything else never is.
 
 Nothing is guessed for a file of vectors: --name, --base-model, --architecture, --layers, --hidden-size and --module
-have to be given. In --module {layer} stands for the layer's number; layers whose vector is zero are left out. For the
-other two, the options replace what is recorded.
+have to be given. In --module {layer} stands for the layer's number; layers whose vector is zero are left out. A
+params.npz needs --layer and --component. For the others, the options replace what is recorded.
 
 Examples:
   $ vene convert ./saved-by-pyvene ./cheerful --base-model HuggingFaceTB/SmolLM2-135M-Instruct --license apache-2.0
   $ vene convert ./cheerful ./for-pyvene --to pyvene
+  $ vene convert ./lora-adapter ./concise --name concise --license apache-2.0
+  $ vene convert layer_20/width_16k/average_l0_71/params.npz ./scope --layer 20 --component block_output \\
+      --name gemma-scope-2b-20 --base-model google/gemma-2-2b
   $ vene convert honest_llama2_chat_7B_o_proj_add_activations.bin ./honest-llama2-chat-7b --name honest-llama2-chat-7b \\
       --base-model meta-llama/Llama-2-7b-chat-hf --architecture llama --layers 32 --hidden-size 4096 \\
       --module "model.layers[{layer}].self_attn.o_proj.output" --license apache-2.0
@@ -34,9 +39,9 @@ Examples:
 export const defineConvert: DefineCommand = (command, context) => {
   command
     .description(
-      "Converts an intervention: what pyvene saved, or a file of vectors, to vene's format; or that to pyvene's.",
+      "Converts an intervention: what pyvene, PEFT or SAELens saved, or a file of vectors, to vene's format; or that to pyvene's.",
     )
-    .argument("<from>", "folder or torch file")
+    .argument("<from>", "folder, torch file or params.npz")
     .argument("<to>", "folder to write");
   addConvertOptions(command)
     .addHelpText("after", examples)
@@ -77,16 +82,25 @@ interface Read {
 }
 
 async function readAny(from: string, flags: ConvertFlags): Promise<Read> {
-  const { importVectorDict, readArtefact } = await import("../../index.ts");
+  const { importSae, importVectorDict, isSae, readArtefact } = await import("../../index.ts");
   const status = await stat(from).catch(() => undefined);
+  if (status !== undefined && (await isSae(from))) {
+    refuseOption("module", "--module is for files of vectors", flags);
+    const { artefact, notices } = await importSae(from, saeOptions(flags));
+    return { artefact: relabelled(artefact, flags), source: "sae", notices };
+  }
+  refuseOption("layer", "--layer is for SAEs", flags);
+  refuseOption("component", "--component is for SAEs", flags);
   if (status !== undefined && !status.isDirectory()) {
     return { artefact: await importVectorDict(from, vectorOptions(flags)), source: "vectors", notices: [] };
   }
-  if (flags.module !== undefined) {
-    throw new UsageError("--module is for files of vectors", `${from} is a folder, and names its sites itself`);
-  }
+  refuseOption("module", "--module is for files of vectors", flags);
   const { artefact, source, notices } = await readArtefact(from);
   return { artefact: relabelled(artefact, flags), source, notices };
+}
+
+function refuseOption(key: "module" | "layer" | "component", why: string, flags: ConvertFlags): void {
+  if (flags[key] !== undefined) throw new UsageError(why, "what <from> is says itself where it belongs");
 }
 
 /** With what the options say in place of what is recorded; checked when it is written. */

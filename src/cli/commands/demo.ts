@@ -9,14 +9,18 @@ import { Progress } from "../progress.ts";
 import { painter } from "../style.ts";
 
 const help = `
-The model (truthful-tiny, 0.9 M parameters) and the intervention come with vene; nothing is fetched. The speaker called
-A was trained to answer falsely, the one called Teacher truthfully: Teacher's rate is the most the intervention can
-reach. The three rates are of greedy answers to all test questions, computed now.
+The model (truthful-tiny, 0.9 M parameters) and the intervention come with vene; nothing is fetched. The intervention is
+loaded by its name in vene's own registry, vene/honest-truthful-tiny@^1, at the digest that a lockfile has for it. The
+speaker called A was trained to answer falsely, the one called Teacher truthfully: Teacher's rate is the most the
+intervention can reach. The three rates are of greedy answers to all test questions, computed now.
 
 Examples:
   $ vene demo
   $ vene demo --json
 `;
+
+/** In the registry that comes with vene, at the version that the lockfile beside the model has. */
+const intervention = "vene/honest-truthful-tiny@^1";
 
 const SHOWN = 6;
 /** Prompts answered at a time. */
@@ -37,7 +41,12 @@ async function demo(context: CommandContext): Promise<void> {
   const progress = new Progress(context);
   const model = await openModel(folder, context, progress);
   try {
-    const iv = await Intervenable.load(join(folder, "honest"), model);
+    const iv = await Intervenable.load(intervention, model, {
+      registry: "default",
+      lockfile: join(folder, "interventions.lock.json"),
+      frozen: true,
+      hub: { variables: context.env },
+    });
     await iv.warmUp();
     const asked: Asked = { questions, context, progress };
     const options = { maxNewTokens: MAX_NEW_TOKENS, signal: context.interrupt.signal };

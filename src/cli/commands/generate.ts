@@ -14,11 +14,14 @@ import { openModel } from "../loading.ts";
 import { printNotices } from "../notices.ts";
 import { Progress } from "../progress.ts";
 import { promptMaker, readPrompt } from "../prompt-input.ts";
+import { pullingOptions } from "../pulling.ts";
 
 const examples = `
 The prompt is read from stdin when there is none, or when it is "-". Two answers come one after the other under the
 headings "plain" and "steered"; a single one comes without heading. Without --tokens, --intervene-on-prompt and
 --unit-locations the tokens that the intervention itself names are touched (pyvene's saves: only generated ones).
+
+A model or an intervention is a folder, or an id on the Hub: "org/name", "org/name@revision". It is pulled first.
 
 --json prints { model, intervention, promptTokens, plain, steered, timings }. plain and steered are
 { text, tokens, finishReason } or null where not asked for; timings are milliseconds: load, and for plain and steered
@@ -58,7 +61,7 @@ async function generate(argument: string | undefined, flags: GenerateFlags, cont
   const { model, iv } = loaded;
   try {
     const promptTokens = model.encode(prompt);
-    printNotices([...(iv?.notices ?? []), ...flagNotices(flags, iv)], context);
+    printNotices([...model.notices, ...(iv?.notices ?? []), ...flagNotices(flags, iv)], context);
     const wanted = {
       plain: flags.steeredOnly === undefined,
       steered: iv !== undefined && flags.plainOnly === undefined,
@@ -97,13 +100,15 @@ async function load(
   const { IntervenableModel: Intervenable } = await import("../../index.ts");
   const began = performance.now();
   try {
-    const model = await openModel(
-      flags.model,
-      context,
-      progress,
-      flags.threads === undefined ? {} : { threads: flags.threads },
-    );
-    const iv = flags.intervention === undefined ? undefined : await Intervenable.load(flags.intervention, model);
+    const { threads, dtype } = flags;
+    const model = await openModel(flags.model, context, progress, {
+      ...(threads === undefined ? {} : { threads }),
+      ...(dtype === undefined ? {} : { dtype }),
+    });
+    const iv =
+      flags.intervention === undefined
+        ? undefined
+        : await Intervenable.load(flags.intervention, model, pullingOptions(context, progress));
     // One session serves both: an intervention that is not asked for changes nothing.
     await (iv ?? model).warmUp();
     return { model, iv, loadMs: performance.now() - began };
@@ -117,16 +122,17 @@ function titleOf({ artefact }: IntervenableModel, { strength }: GenerateFlags): 
 }
 
 function describe({ model, iv }: Loaded, flags: GenerateFlags) {
-  const { name, architecture, folder } = model;
+  const { name, revision = null, architecture, dtype, folder } = model;
   const intervention =
     iv === undefined
       ? null
       : {
           name: iv.artefact.manifest.name,
           source: flags.intervention,
+          pinned: iv.pinned ?? null,
           notices: [...iv.notices, ...flagNotices(flags, iv)],
         };
-  return { model: { name, architecture, folder }, intervention };
+  return { model: { name, revision, architecture, dtype, folder }, intervention };
 }
 
 function answersJson(plain: Generation | undefined, steered: Generation | undefined, load: number) {

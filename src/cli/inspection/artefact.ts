@@ -1,16 +1,16 @@
 /** Describes an artefact: what it is for, and its interventions with their tensors. */
-import type { Intervention, Manifest, ReadArtefact } from "../../index.ts";
+import type { Intervention, Manifest, ReadArtefact, SizeFacts } from "../../index.ts";
 import { renderFacts, renderTable, shortNumber } from "../table.ts";
 import { formatShape, type Report, shortDigest } from "./report.ts";
 import { type TensorFacts, tensorDescriber } from "./tensors.ts";
 
-const sourceTitles = { format1: "vene, format 1", pyvene: "pyvene" } as const satisfies {
+const sourceTitles = { format1: "vene, format 1", pyvene: "pyvene", peft: "PEFT" } as const satisfies {
   readonly [S in ReadArtefact["source"]]: string;
 };
 
 export async function describeArtefact(read: ReadArtefact): Promise<Report> {
-  const { formatSite, formatTokensPolicy } = await import("../../index.ts");
-  const { artefact, source, notices } = read;
+  const { formatSite, formatTokensPolicy, pyveneFit, sizeFacts } = await import("../../index.ts");
+  const { artefact, source } = read;
   const { manifest } = artefact;
   const factsOf = tensorDescriber();
   const interventions = manifest.interventions.map((entry) => ({
@@ -22,27 +22,49 @@ export async function describeArtefact(read: ReadArtefact): Promise<Report> {
     strength: entry.strength,
     ...(entry.dimension === null ? {} : { dimension: entry.dimension }),
     ...(entry.group === undefined ? {} : { group: entry.group }),
+    ...(entry.link === undefined ? {} : { link: entry.link }),
+    ...sizeFacts(artefact, entry),
     tensors: tensorFacts(entry, read, factsOf),
   }));
   const { name, summary, license, base, mode, provenance, evaluation } = manifest;
   const digest = Object.values(manifest.files)[0]!.sha256;
-  const facts = { name, summary, license, base, mode, interventions, digest };
+  const pyvene = pyveneFit(artefact);
+  const trainable = trainableOf(interventions);
+  const notices = [...read.notices, ...pyvene.notices];
+  const facts = { name, summary, license, base, mode, interventions, trainable, pyvene, digest };
   return {
     json: { is: "artefact", source, ...facts, provenance: provenance ?? null, evaluation: evaluation ?? [], notices },
-    text: [header(read), interventionTable(interventions), tensorTable(interventions), evaluationTable(manifest)]
+    text: [
+      header(read, trainable, pyvene.loadable),
+      interventionTable(interventions),
+      tensorTable(interventions),
+      evaluationTable(manifest),
+    ]
       .filter((part) => part !== "")
       .join("\n"),
     notices,
   };
 }
 
-interface InterventionFacts {
+/** Numbers that training changes; those of linked interventions count once. */
+function trainableOf(interventions: readonly InterventionFacts[]): number {
+  const links = new Set<InterventionFacts["link"]>();
+  return interventions.reduce((sum, { link, trainable }) => {
+    if (link === undefined) return sum + trainable;
+    const first = !links.has(link);
+    links.add(link);
+    return first ? sum + trainable : sum;
+  }, 0);
+}
+
+interface InterventionFacts extends SizeFacts {
   readonly key: string;
   readonly kind: string;
   readonly site: string;
   readonly unit: string;
   readonly tokens: string;
   readonly strength: Intervention["strength"];
+  readonly link?: Intervention["link"];
   readonly tensors: readonly (TensorFacts & { readonly role: string })[];
 }
 
@@ -57,7 +79,7 @@ function tensorFacts(
   });
 }
 
-function header({ artefact: { manifest }, source }: ReadArtefact): string {
+function header({ artefact: { manifest }, source }: ReadArtefact, trainable: number, loadable: boolean): string {
   const { base, provenance, interventions, mode } = manifest;
   const count = interventions.length;
   return renderFacts([
@@ -69,6 +91,8 @@ function header({ artefact: { manifest }, source }: ReadArtefact): string {
     ["base shape", baseShape(base)],
     ["fingerprint", base.fingerprint],
     ["mode", count === 1 ? mode : `${mode}, ${count} interventions`],
+    ["trainable", trainable === 0 ? "nothing" : `${trainable} numbers`],
+    ["for pyvene", loadable ? "yes" : "no"],
     ["method", provenance?.method],
     ["digest", Object.values(manifest.files)[0]!.sha256],
   ]);
@@ -84,18 +108,29 @@ function baseShape({ architecture, layers, hiddenSize }: Manifest["base"]): stri
 }
 
 function interventionTable(interventions: readonly InterventionFacts[]): string {
-  const titles = ["key", "kind", "site", "unit", "strength", "tokens"];
+  const titles = ["key", "kind", "site", "unit", "dims", "strength", "tokens"];
   return renderTable(
     titles.map((title) => ({ title })),
-    interventions.map(({ key, kind, site, unit, strength, tokens }) => [
+    interventions.map(({ key, kind, site, unit, width, rank, latents, strength, tokens }) => [
       key,
       kind,
       site,
       unit,
+      dims({ width, rank, latents }),
       `${strength.default} (${strength.min} to ${strength.max})`,
       tokens,
     ]),
   );
+}
+
+/** "576, rank 4" */
+function dims({ width, rank, latents }: Pick<SizeFacts, "width" | "rank" | "latents">): string {
+  const parts = [
+    width === undefined ? "" : String(width),
+    rank === undefined ? "" : `rank ${rank}`,
+    latents === undefined ? "" : `${latents} latents`,
+  ];
+  return parts.filter((part) => part !== "").join(", ");
 }
 
 function tensorTable(interventions: readonly InterventionFacts[]): string {

@@ -11,7 +11,7 @@ export function describeModel(model: Model): Report {
     width: place.attention === undefined ? place.width : null,
     heads: place.heads ?? (place.attention === undefined ? null : { count: place.attention.heads, size: null }),
     readOnly: place.attention !== undefined,
-    value: place.value,
+    value: place.name ?? place.value,
   }));
   const sizes = {
     layers: shape.layers,
@@ -20,13 +20,17 @@ export function describeModel(model: Model): Report {
     contextLength: shape.contextLength,
   };
   const language = { tokenizer: tokenizer !== undefined, chatTemplate: chatTemplate !== undefined, eosTokenIds };
-  const facts = renderFacts([
-    ["model", name],
-    ["family", architecture],
+  const inputs = shape.tensors?.inputs ?? null;
+  const sizeFacts = [
     ["layers", String(sizes.layers)],
     ["hidden size", String(sizes.hiddenSize)],
     ["vocabulary", String(sizes.vocabularySize)],
     ["context", `${sizes.contextLength} tokens`],
+  ] as const;
+  const facts = renderFacts([
+    ["model", name],
+    ["family", architecture],
+    ...(inputs === null ? sizeFacts : [["takes", inputs.map(inputText).join(", ")] as const]),
     ["parameters", `${parameters.count} (${parameters.dtypes.join(", ")})`],
     ["tokenizer", language.tokenizer ? "yes" : "no: prompts must be token ids"],
     ["chat template", language.chatTemplate ? "yes" : "no"],
@@ -55,6 +59,7 @@ export function describeModel(model: Model): Report {
       folder,
       family: architecture,
       ...sizes,
+      inputs,
       parameters,
       ...language,
       fingerprint,
@@ -63,4 +68,10 @@ export function describeModel(model: Model): Report {
     text: `${facts}\n${table}`,
     notices: [],
   };
+}
+
+type Input = NonNullable<Model["shape"]["tensors"]>["inputs"][number];
+
+function inputText({ name, dtype, shape }: Input): string {
+  return `${name}: ${dtype} [${shape.join(", ")}]`;
 }
