@@ -15,11 +15,14 @@ export interface PushFile {
 
 export interface ContentDigests {
   readonly size: number;
-  readonly gitSha1: string;
+  /** Undefined for files so large that a Hub keeps them in LFS, by their sha256. */
+  readonly gitSha1: string | undefined;
   readonly sha256: string;
 }
 
 const CHUNK = 1 << 20;
+/** The Hub takes at most 10 MB outside LFS; other servers may take some more. */
+const MOST_OUTSIDE_LFS = 64 << 20;
 
 /** Digests of all files. Throws `file-unreadable` for one that is not what was declared, and what reading throws. */
 export async function allDigests(files: readonly PushFile[]): Promise<Map<string, ContentDigests>> {
@@ -60,14 +63,15 @@ async function digestsOf({ content }: PushFile): Promise<ContentDigests> {
 }
 
 function hashers(size: number) {
-  const hashes = (["git-sha1", "sha256"] as const).map((algorithm) => hasher({ algorithm }, size));
+  const sha256 = hasher({ algorithm: "sha256" }, size);
+  const gitSha1 = size > MOST_OUTSIDE_LFS ? undefined : hasher({ algorithm: "git-sha1" }, size);
   return {
     add(bytes: Uint8Array) {
-      for (const hash of hashes) hash.update(bytes);
+      sha256.update(bytes);
+      gitSha1?.update(bytes);
     },
     end(): ContentDigests {
-      const [gitSha1, sha256] = hashes.map((hash) => hash.digest("hex"));
-      return { size, gitSha1: gitSha1!, sha256: sha256! };
+      return { size, gitSha1: gitSha1?.digest("hex"), sha256: sha256.digest("hex") };
     },
   };
 }
@@ -92,7 +96,7 @@ export function checkSame(
     const { size, sha256, gitSha1 } = digests;
     throw new VeneError(
       "hub-integrity",
-      `${path} ${found} at ${at}; sent were ${size} bytes, sha256 ${sha256}, git-sha1 ${gitSha1}`,
+      `${path} ${found} at ${at}; sent were ${size} bytes, sha256 ${sha256}, git-sha1 ${gitSha1 ?? "not computed"}`,
       {
         hint: "the file changed while it was pushed, or the Hub damaged it: push again",
         details: { path, found: file?.digest.hex, expected: digests },

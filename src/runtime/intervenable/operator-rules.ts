@@ -3,7 +3,7 @@ import { VeneError } from "../../base/errors.ts";
 import type { OperationEdit } from "../../interventions/operation.ts";
 import { checkPairing, type ExpandedCells, expandCells, type RuleContext } from "./cells.ts";
 import { type ResolvedOperator, sourceMissing } from "./resolve.ts";
-import type { RuleSides, SourceSide } from "./rules.ts";
+import type { RuleSides, SourceSide } from "./rule-sides.ts";
 import { offsetOf } from "./vectors.ts";
 
 /** What an operator changes in one go. */

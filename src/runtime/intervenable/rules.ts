@@ -1,9 +1,9 @@
 /** From locations and token policies to rules: what is added and cleared, or operated on, at which cells of the layout. */
-import { checkPairing, type ExpandedCells, expandCells, type RuleContext } from "./cells.ts";
-import type { Cells } from "./locations.ts";
+import { checkPairing, expandCells, type RuleContext } from "./cells.ts";
 import { type OperatorRule, operatorCellRule, operatorMaskRule } from "./operator-rules.ts";
 import { isOperator, type Resolved, type ResolvedAffine } from "./resolve.ts";
-import { partKey, partOf, type SourceReader, Vectors } from "./vectors.ts";
+import type { RuleSides } from "./rule-sides.ts";
+import { partKey, partOf, Vectors } from "./vectors.ts";
 
 /** One edit at all cells marked in `touches` ([rows x columns] of the layout), with one strength per row. */
 export interface AffineRule {
@@ -30,19 +30,6 @@ export function isCollectRule(rule: Rule): rule is CollectRule {
 
 export function isOperatorRule(rule: Rule): rule is OperatorRule {
   return "blocks" in rule;
-}
-
-/** Where the vectors of a run-time source come from: per row the units to read, paired with the base's in order. */
-export interface SourceSide {
-  readonly cells: readonly ExpandedCells[];
-  readonly read: SourceReader;
-}
-
-/** Which units of the base, from which of the source, and which features (per row; undefined = all). */
-export interface RuleSides {
-  readonly base: readonly Cells[];
-  readonly source?: SourceSide | undefined;
-  readonly columns?: readonly (readonly number[])[] | undefined;
 }
 
 /** The rule of an intervention without run-time source at the cells of a mask, all heads alike. */
