@@ -1,30 +1,15 @@
 /** GPT-Neo: learned positions, attention without a scale, layers that see everything in turn with layers that see a window. */
-import { Graph, type Value } from "../graph/ir.ts";
+import type { Value } from "../graph/ir.ts";
 import { activationOf } from "./activations.ts";
 import type { ConfigReader } from "./config.ts";
-import { type DecoderInputs, decoderInputs, decoderLogits } from "./decoder.ts";
-import { Emitter } from "./emitter.ts";
-import {
-  type CompiledModel,
-  type CompileOptions,
-  type Family,
-  MAX_CONTEXT,
-  MAX_LAYERS,
-  type ModelShape,
-  nothingOnDemand,
-} from "./family.ts";
-import { framed } from "./framed.ts";
-import type { Mlp } from "./gated-mlp.ts";
+import { type Family, MAX_CONTEXT, MAX_LAYERS, nothingOnDemand } from "./family.ts";
+import { compileGpt, type GptAttention, type GptConfig } from "./gpt-layout.ts";
 import { plainMlp } from "./plain-mlp.ts";
-import { type Heads, project, selfAttention } from "./self-attention.ts";
-import type { WeightIndex } from "./weights.ts";
+import { project, selfAttention } from "./self-attention.ts";
 
-interface GptNeoConfig extends ModelShape, Heads {
-  readonly mlp: Mlp;
-  readonly epsilon: number;
+interface GptNeoConfig extends GptConfig {
   /** Per layer, how many tokens a query sees, if not all. */
   readonly windowOf: readonly (number | undefined)[];
-  readonly tied: boolean;
 }
 
 function readGptNeo(config: ConfigReader): GptNeoConfig {
@@ -69,45 +54,8 @@ function readWindows(config: ConfigReader, layers: number): readonly (number | u
   return kinds.map((kind) => (kind === "local" ? window : undefined));
 }
 
-class GptNeoCompiler {
-  readonly e: Emitter;
-  readonly c: GptNeoConfig;
-
-  constructor(config: ConfigReader, weights: WeightIndex, options: CompileOptions) {
-    this.c = readGptNeo(config);
-    const prefix = weights.prefixOf(["transformer.", ""], "wte.weight");
-    const stored = (path: string) => path.replace(/^transformer\./, prefix);
-    this.e = new Emitter(new Graph("gpt_neo"), weights, this.c.layers, options, stored);
-  }
-
-  compile(): CompiledModel {
-    const { e, c } = this;
-    const inputs = decoderInputs(e, c.windows);
-    const words = e.weight(e.stored("transformer.wte.weight"), [c.vocabularySize, c.hiddenSize]);
-    const places = e.weight(e.stored("transformer.wpe.weight"), [c.contextLength, c.hiddenSize]);
-    const positions = e.op("Reshape", "position.rows", [inputs.positions, e.int64([-1])], {}, "int64");
-    const token = e.gatherRows("wte.output", words, inputs.ids);
-    let hidden = e.add("embedding", token, e.gatherRows("wpe.output", places, positions));
-    for (let layer = 0; layer < c.layers; layer++) hidden = this.block(layer, hidden, inputs);
-    hidden = this.norm("transformer.ln_f", hidden);
-    decoderLogits(e, hidden, c.tied ? words : e.weight("lm_head.weight", [c.vocabularySize, c.hiddenSize]));
-    return { graph: e.graph, sites: e.sites };
-  }
-
-  private block(layer: number, x: Value, inputs: DecoderInputs): Value {
-    const { e, c } = this;
-    const path = `transformer.h.${layer}`;
-    const mlp = { layer, path: `${path}.mlp`, width: c.hiddenSize };
-    return framed(e, "block", { layer, path, width: c.hiddenSize }, x, (input) => {
-      const attention = this.attention(layer, `${path}.attn`, this.norm(`${path}.ln_1`, input), inputs);
-      const attended = e.add(`${path}.residual`, attention, input);
-      const changed = framed(e, "mlp", mlp, this.norm(`${path}.ln_2`, attended), (inner) => c.mlp(e, mlp, inner));
-      return e.add(`${path}.sum`, attended, changed);
-    });
-  }
-
-  private attention(layer: number, path: string, x: Value, inputs: DecoderInputs): Value {
-    const { e, c } = this;
+function attentionOf(c: GptNeoConfig): GptAttention {
+  return (e, layer, path, x, inputs) => {
     const own = `${path}.attention`;
     const paths = { query: `${own}.q_proj`, key: `${own}.k_proj`, value: `${own}.v_proj` };
     const spec = {
@@ -119,16 +67,15 @@ class GptNeoCompiler {
       out: { path: `${own}.out_proj`, bias: true },
     };
     return selfAttention(e, layer, spec, inputs, x);
-  }
-
-  private norm(path: string, x: Value): Value {
-    return this.e.layerNormAt(path, x, this.c.hiddenSize, this.c.epsilon);
-  }
+  };
 }
 
 export const gptNeo: Family = {
   name: "gpt_neo",
   title: "GPT-Neo",
   shape: readGptNeo,
-  compile: (config, weights, options = nothingOnDemand) => new GptNeoCompiler(config, weights, options).compile(),
+  compile(config, weights, options = nothingOnDemand) {
+    const c = readGptNeo(config);
+    return compileGpt("gpt_neo", c, attentionOf(c), weights, options);
+  },
 };

@@ -1,29 +1,15 @@
 /** GPT-2: learned positions, LayerNorm, one packed projection for queries, keys and values, GELU MLP. */
-import { Graph, type Value } from "../graph/ir.ts";
+import type { Value } from "../graph/ir.ts";
 import { activationOf } from "./activations.ts";
 import type { ConfigReader } from "./config.ts";
-import { type DecoderInputs, decoderInputs, decoderLogits } from "./decoder.ts";
-import { Emitter } from "./emitter.ts";
-import {
-  type CompiledModel,
-  type CompileOptions,
-  type Family,
-  MAX_LAYERS,
-  type ModelShape,
-  nothingOnDemand,
-} from "./family.ts";
-import { framed } from "./framed.ts";
-import type { Mlp } from "./gated-mlp.ts";
+import { type Family, MAX_LAYERS, nothingOnDemand } from "./family.ts";
+import { compileGpt, type GptAttention, type GptConfig } from "./gpt-layout.ts";
 import { plainMlp } from "./plain-mlp.ts";
-import { type Heads, type Projected, selfAttention, unpacked } from "./self-attention.ts";
-import type { WeightIndex } from "./weights.ts";
+import { selfAttention, unpacked } from "./self-attention.ts";
 
-interface Gpt2Config extends ModelShape, Heads {
-  readonly mlp: Mlp;
-  readonly epsilon: number;
+interface Gpt2Config extends GptConfig {
   readonly scaled: boolean;
   readonly scaledByLayer: boolean;
-  readonly tied: boolean;
 }
 
 function readGpt2(config: ConfigReader): Gpt2Config {
@@ -53,72 +39,30 @@ function readGpt2(config: ConfigReader): Gpt2Config {
   };
 }
 
-class Gpt2Compiler {
-  readonly e: Emitter;
-  readonly c: Gpt2Config;
-
-  constructor(config: ConfigReader, weights: WeightIndex, options: CompileOptions) {
-    this.c = readGpt2(config);
-    // The published files lack the "transformer." that module paths always have.
-    const prefix = weights.prefixOf(["transformer.", ""], "wte.weight");
-    const stored = (path: string) => path.replace(/^transformer\./, prefix);
-    this.e = new Emitter(new Graph("gpt2"), weights, this.c.layers, options, stored);
-  }
-
-  compile(): CompiledModel {
-    const { e, c } = this;
-    const inputs = decoderInputs(e);
-    const words = e.weight(e.stored("transformer.wte.weight"), [c.vocabularySize, c.hiddenSize]);
-    const places = e.weight(e.stored("transformer.wpe.weight"), [c.contextLength, c.hiddenSize]);
-    const positions = e.op("Reshape", "position.rows", [inputs.positions, e.int64([-1])], {}, "int64");
-    const token = e.gatherRows("wte.output", words, inputs.ids);
-    let hidden = e.add("embedding", token, e.gatherRows("wpe.output", places, positions));
-    for (let layer = 0; layer < c.layers; layer++) hidden = this.block(layer, hidden, inputs);
-    hidden = this.norm("transformer.ln_f", hidden);
-    decoderLogits(e, hidden, c.tied ? words : e.weight("lm_head.weight", [c.vocabularySize, c.hiddenSize]));
-    return { graph: e.graph, sites: e.sites };
-  }
-
-  private block(layer: number, x: Value, inputs: DecoderInputs): Value {
-    const { e, c } = this;
-    const path = `transformer.h.${layer}`;
-    const mlp = { layer, path: `${path}.mlp`, width: c.hiddenSize };
-    return framed(e, "block", { layer, path, width: c.hiddenSize }, x, (input) => {
-      const attention = this.attention(layer, `${path}.attn`, this.norm(`${path}.ln_1`, input), inputs);
-      const attended = e.add(`${path}.residual`, attention, input);
-      const changed = framed(e, "mlp", mlp, this.norm(`${path}.ln_2`, attended), (inner) => c.mlp(e, mlp, inner));
-      return e.add(`${path}.sum`, attended, changed);
-    });
-  }
-
-  private attention(layer: number, path: string, x: Value, inputs: DecoderInputs): Value {
-    const { e, c } = this;
+function attentionOf(c: Gpt2Config): GptAttention {
+  return (e, layer, path, x, inputs) => {
     const spec = {
       path,
       heads: c,
-      project: (input: Value) => this.projected(layer, path, input),
+      project: (input: Value) => {
+        const options = { bias: true, inFirst: true };
+        return unpacked(e, layer, c, path, e.dense(`${path}.c_attn`, input, c.hiddenSize, 3 * c.hiddenSize, options));
+      },
       scale: (c.scaled ? c.headSize ** -0.5 : 1) / (c.scaledByLayer ? layer + 1 : 1),
       out: { path: `${path}.c_proj`, bias: true, inFirst: true },
     };
     const output = selfAttention(e, layer, spec, inputs, x);
     e.module(`${path}.resid_dropout`, "output", output, c.hiddenSize);
     return output;
-  }
-
-  private projected(layer: number, path: string, x: Value): Projected {
-    const { e, c } = this;
-    const rows = e.dense(`${path}.c_attn`, x, c.hiddenSize, 3 * c.hiddenSize, { bias: true, inFirst: true });
-    return unpacked(e, layer, c, path, rows);
-  }
-
-  private norm(path: string, x: Value): Value {
-    return this.e.layerNormAt(path, x, this.c.hiddenSize, this.c.epsilon);
-  }
+  };
 }
 
 export const gpt2: Family = {
   name: "gpt2",
   title: "GPT-2 and models of that layout",
   shape: readGpt2,
-  compile: (config, weights, options = nothingOnDemand) => new Gpt2Compiler(config, weights, options).compile(),
+  compile(config, weights, options = nothingOnDemand) {
+    const c = readGpt2(config);
+    return compileGpt("gpt2", c, attentionOf(c), weights, options);
+  },
 };

@@ -1,7 +1,7 @@
 /** JumpReLU autoencoder: latents of a sparse autoencoder with thresholds (Rajamanoharan et al. 2024) are exchanged. */
 import type { Builder } from "../graph/builder.ts";
 import type { Value } from "../graph/ir.ts";
-import { exchangedLatents, exchangedLatentsReference } from "./autoencoder.ts";
+import { exchangedFeatures, exchangedFeaturesReference } from "./exchanged-features.ts";
 import type { OperatorKind, OperatorValues } from "./kind.ts";
 import { filled, plus, times } from "./matrices.ts";
 
@@ -11,11 +11,11 @@ export const jumpReluAutoencoder: OperatorKind = {
   takesSource: true,
   takesInput: false,
   emit(builder, x) {
-    const mixed = exchangedLatents(builder, x, encode);
+    const mixed = exchangedFeatures(builder, x, encode);
     return builder.linear("decoded", mixed, x.tensors["decoder"]!, x.tensors["decoderBias"]!, true);
   },
   reference(x) {
-    const mixed = exchangedLatentsReference(x, (values) => {
+    const mixed = exchangedFeaturesReference(x, (values) => {
       const raw = plus(times(values, x.tensors["encoder"]!), x.tensors["encoderBias"]!.values);
       return raw.map((value, i) => (value > x.tensors["threshold"]!.values[i]! ? Math.max(0, value) : 0));
     });

@@ -1,4 +1,5 @@
 /** Plain-JS matrix maths in float64: for the kinds' reference answers, and for how their tensors begin. */
+import { elementCount } from "../base/dtype.ts";
 import type { Random } from "../base/rng.ts";
 import type { Initial, Matrix } from "./kind.ts";
 
@@ -34,7 +35,7 @@ export function sigmoid(x: number): number {
 
 /** Every number the same. */
 export function filled(value: number): Initial {
-  return ([...shape]) => new Float32Array(shape.reduce((size, one) => size * one, 1)).fill(value);
+  return (shape) => new Float32Array(elementCount(shape)).fill(value);
 }
 
 /** Uniform within one over the root of the last size: torch's Linear begins so. */

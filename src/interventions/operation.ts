@@ -1,4 +1,5 @@
 /** The lane of kinds that emit nodes: at a point, blocks are gathered, changed and written back; everything else stays. */
+import { elementCount } from "../base/dtype.ts";
 import { VeneError } from "../base/errors.ts";
 import type { Builder } from "../graph/builder.ts";
 import type { Value } from "../graph/ir.ts";
@@ -138,10 +139,9 @@ export function operationFeeds(
   if (operator.takesSource) feeds[operationNames.source(point)] = matrix(edit?.source, units * cellWidth);
   if (features !== undefined) feeds[operationNames.select(point)] = matrix(edit?.select, features);
   for (const [role, shape] of Object.entries(operation.tensors)) {
-    const length = shape.reduce((size, one) => size * one, 1);
     feeds[operationNames.tensor(point, role)] = {
       dtype: "float32",
-      data: edit?.tensors[role] ?? zerosOf(length),
+      data: edit?.tensors[role] ?? zerosOf(elementCount(shape)),
       shape,
     };
   }

@@ -1,6 +1,7 @@
 /** PCA rotated space: principal components are exchanged; what they do not span is lost, as in pyvene. */
 import type { Builder } from "../graph/builder.ts";
 import type { Value } from "../graph/ir.ts";
+import { exchangedFeatures, exchangedFeaturesReference } from "./exchanged-features.ts";
 import type { OperatorKind, OperatorValues } from "./kind.ts";
 import { times, timesTransposed } from "./matrices.ts";
 
@@ -10,9 +11,7 @@ export const pcaRotatedSpace: OperatorKind = {
   takesSource: true,
   takesInput: false,
   emit(builder, x) {
-    const [base, source] = [project(builder, x, x.base), project(builder, x, x.source!)];
-    const chosen = builder.mul("pca.chosen", builder.sub("pca.difference", source, base), x.select!);
-    const mixed = builder.add("pca.mixed", base, chosen);
+    const mixed = exchangedFeatures(builder, x, project);
     const back = builder.matmul("pca.back", mixed, x.tensors["components"]!);
     return builder.add("pca.output", builder.mul("pca.unscaled", back, x.tensors["std"]!), x.tensors["mean"]!);
   },
@@ -20,13 +19,12 @@ export const pcaRotatedSpace: OperatorKind = {
     const components = x.tensors["components"]!;
     const mean = x.tensors["mean"]!.values;
     const std = x.tensors["std"]!.values;
-    const project = (one: Float64Array) =>
+    const mixed = exchangedFeaturesReference(x, (one) =>
       timesTransposed(
         one.map((value, i) => (value - mean[i]!) / std[i]!),
         components,
-      );
-    const source = project(x.source!);
-    const mixed = project(x.base).map((value, i) => value + x.select![i]! * (source[i]! - value));
+      ),
+    );
     return times(mixed, components).map((value, i) => value * std[i]! + mean[i]!);
   },
   initial: {},

@@ -77,13 +77,16 @@ function tensorNamesOf<K extends Kind>(kind: K): TensorNames<K> {
   return z.strictObject(shape) as unknown as TensorNames<K>;
 }
 
+/** Most units that an intervention may act on at once. */
+export const MOST_UNITS = 65_536;
+
 function interventionOf<K extends Kind>(kind: K) {
   return z
     .strictObject({
       key: keySchema,
       kind: z.literal(kind),
       site: siteSchema,
-      maxUnits: z.int().min(1).max(65536).default(1).meta({ description: "pyvene's max_number_of_units" }),
+      maxUnits: z.int().min(1).max(MOST_UNITS).default(1).meta({ description: "pyvene's max_number_of_units" }),
       parameters: (kindSpecs[kind].parameters as z.ZodObject).prefault({}) as unknown as z.ZodPrefault<Parameters<K>>,
       tensors: tensorNamesOf(kind),
       dimension: dimensionSchema.default(null),

@@ -1,4 +1,5 @@
 /** The tensors of an intervention that a config describes: those given, and beginnings for those that training will change. */
+import { elementCount } from "../../base/dtype.ts";
 import { VeneError } from "../../base/errors.ts";
 import { seededRandom } from "../../base/rng.ts";
 import { Tensor } from "../../base/tensor.ts";
@@ -71,7 +72,7 @@ function begun({ key, kind, sizes, seed }: TensorRequest, role: string, symbols:
     });
   }
   const shape = letters.map((letter) => sizes.get(letter)!);
-  const most = shape.reduce((size, one) => size * one, 1);
+  const most = elementCount(shape);
   if (!shape.every(Number.isSafeInteger) || !(most >= 1 && most <= MOST_NUMBERS)) {
     throw new VeneError("intervention-invalid", `${key}: its ${role} would be [${shape}]`, {
       hint: `sizes are whole numbers from 1 on, and a tensor has at most ${MOST_NUMBERS} numbers`,

@@ -6,7 +6,7 @@ import { VeneError } from "../../base/errors.ts";
 import { checkKeys } from "../../base/known-keys.ts";
 import type { Tensor } from "../../base/tensor.ts";
 import { type DefinedIntervention, definitionOf } from "../../interventions/definitions.ts";
-import { type Intervention, type Strength, tensorNames, usualStrength } from "../../spec/intervention.ts";
+import { type Intervention, MOST_UNITS, type Strength, tensorNames, usualStrength } from "../../spec/intervention.ts";
 import {
   isKind,
   type Kind,
@@ -191,9 +191,6 @@ function partOf(representation: RepresentationConfig, model: Model): Part {
   }
   return { kind, definition, site: siteOf(representation, model), maxUnits, representation };
 }
-
-/** As many as format 1 allows. */
-const MOST_UNITS = 65_536;
 
 /** Located at once, so that a layer or module that this model lacks is refused as such. */
 function siteOf({ layer, component, unit }: RepresentationConfig, model: Model): Site {
